@@ -4,25 +4,34 @@ from collections.abc import Iterator
 
 from data.splits import Split
 from data.text_format import join_names, join_words
+from featurestore import Location
 from stages.explain.attribution import AttributionInput
 from stages.explain.document import StoredDocument
+from stages.explain.finer_commands import finer_commands
 from stages.explain.levels import finest_level
+from stages.fitting.runs import Run
 
-_FINER_HEAD = {
-    "chunks": "a head over segments (`embedonce fit-head attention`)",
-    "segments": "a head over tokens (`embedonce fit-head attention --set over=tokens`)",
-}
-_FINER_VIEW = {"chunks": "segments", "segments": "tokens"}
+_FINER = {"chunks": "segments", "segments": "tokens"}
 
 
-def list_caveats(document: StoredDocument, inputs: AttributionInput) -> Iterator[str]:
-    """Sentences about the document, about what was not left out, and about how to see more."""
+def list_caveats(document: StoredDocument, inputs: AttributionInput, run: Run, location: Location) -> Iterator[str]:
+    """Sentences about the document, about what was not left out, and about how to see more.
+
+    Args:
+        document: the document.
+        inputs: what is explained.
+        run: the run.
+        location: of its store.
+
+    Yields:
+        The sentences.
+    """
     if document.split in (Split.TRAIN, Split.VALIDATION):
         yield "This is a training document: the head was fitted on its label."
     if not len(document.token_ids):
         yield "The document is empty: there is nothing to explain."
     elif inputs.count == 1:
-        yield _single_unit(document, inputs)
+        yield _single_unit(inputs, run, location)
     if columns := inputs.head.tabular_labels:
         names = join_names([label.rpartition(":")[0] for label in columns])
         yield f"{inputs.head.name} also reads the tabular columns {names}: evidence is shown for the text only."
@@ -37,13 +46,13 @@ def list_caveats(document: StoredDocument, inputs: AttributionInput) -> Iterator
         )
 
 
-def _single_unit(document: StoredDocument, inputs: AttributionInput) -> str:
+def _single_unit(inputs: AttributionInput, run: Run, location: Location) -> str:
     name, level = inputs.head.name, inputs.level
     reason = f"This document is a single {level.removesuffix('s')} for {name}: there is nothing to leave out."
     if level != finest_level(inputs.head.reads):
         return f"{reason} Omit --by for finer units."
-    if level not in _FINER_HEAD:
+    if level not in _FINER:
         return reason
-    view = _FINER_VIEW[level]
-    store = "" if view in document.bags.views else f" on features embedded with --keep {view}"
-    return f"{reason} To see more, fit {_FINER_HEAD[level]}{store}."
+    *embed, fit = finer_commands(run, location, level)
+    stored = "".join(f" store {_FINER[level]} (`{command}`) and" for command in embed)
+    return f"{reason} To see more,{stored} fit a head over {_FINER[level]} (`{fit}`)."

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.documents import Labels
 from data.errors import CallError, RecipeMismatch, UnknownName, suggest_name
-from featurestore import Bags, CorpusTable, FeatureStore
+from featurestore import Bags, CorpusTable, FeatureStore, Location
 from heads.core.head import Head
 from heads.evaluation.score_matrix import align_scores
 from stages.deciding.features import compared_vectors
@@ -230,11 +230,16 @@ def explain_documents(
     check_method(head, options.method)
     for identifier in ids:
         document = stored_document(store, table, identifier, texts, run.record.layer)
-        yield _explain(run, head, document, options, report)
+        yield _explain(run, store.location, head, document, options, report)
 
 
 def _explain(
-    run: Run, head: Head, document: StoredDocument, options: ExplanationOptions, report: Report | None
+    run: Run,
+    location: Location,
+    head: Head,
+    document: StoredDocument,
+    options: ExplanationOptions,
+    report: Report | None,
 ) -> Explanation:
     bags, labels = document.bags.select_views(head.reads), run.record.labels
     scores = align_scores(head.decision_function(bags), head.classes_, labels)
@@ -266,7 +271,7 @@ def _explain(
         notes=(
             *_abstention_notes(run, abstention_reason(decided)),
             *_node_notes(run, predicted, label, options),
-            *list_caveats(document, inputs),
+            *list_caveats(document, inputs, run, location),
         ),
     )
 

@@ -3,8 +3,9 @@
 import html
 import json
 import re
+import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,17 @@ def _runs(store: FeatureStore, folder: Path) -> dict[str, str]:
     return {name: fit_head(store, store.corpus("made"), plan, folder)[0].name for name, plan in plans.items()}
 
 
+def run_next(embedonce: Run, desk: Desk, command: str, document: str) -> dict[str, Any]:
+    """The explanation of a document by the run that a suggested command makes, with the fewest epochs."""
+    before = {path.name for path in (desk.folder / "runs").iterdir()}
+    fitted = embedonce(*shlex.split(command), "--folds", 2, "--set", "epochs=1")
+    assert fitted.code == 0, fitted.err
+    (name,) = {path.name for path in (desk.folder / "runs").iterdir()} - before
+    shown: dict[str, Any] = json.loads(embedonce("explain", name, document, *desk.at, "--json").out)["documents"][0]
+    shutil.rmtree(desk.folder / "runs" / name)
+    return shown
+
+
 def explained(embedonce: Run, desk: Desk, run: str, *arguments: object) -> list[dict[str, Any]]:
     shown = embedonce("explain", desk.runs[run], *arguments, *desk.at, "--json")
     assert shown.code == 0, shown.err
@@ -185,13 +197,40 @@ def test_a_text_that_was_changed_is_not_shown(embedonce: Run, desk: Desk, tmp_pa
     assert "does not have the text that was embedded as 'd3'. Either the file has changed, or another" in shown.err
 
 
-def test_a_document_of_one_vector_has_no_attributions_and_a_note_says_so(embedonce: Run, desk: Desk) -> None:
+def test_a_document_of_one_vector_has_no_attributions_and_a_note_has_the_next_command(
+    embedonce: Run, desk: Desk
+) -> None:
     shown = embedonce("explain", desk.runs["chunks"], "short", *desk.at)
     assert shown.code == 0 and "predicted" in shown.out
+    reason = "This document is a single chunk for mlp: there is nothing to leave out. To see more, fit a head over segm"
+    (note,) = [line for line in shown.err.splitlines() if reason in line]
+    (command,) = re.findall("`embedonce ([^`]+)`", note)
+    assert run_next(embedonce, desk, command, "short")["level"] == "segments"
+
+
+def test_without_tokens_the_note_has_the_command_that_stores_them(embedonce: Run, desk: Desk, tmp_path: Path) -> None:
+    """Every option of the corpus and of the encoder, on a table whose columns are not those that would be guessed."""
+    rows = "".join(
+        f"{row};the {SIGNAL[label]} said;more {row};{label if row else ''}\n" for row, label in enumerate([*SIGNAL] * 8)
+    )
+    (tmp_path / "t.csv").write_text(f"key;one;two;kind\n{rows}")
+    options = ["--text", "one", "--text", "two", "--template", "{one}\\n{two}", "--label", "kind", "--id", "key"]
+    encoding = ["--window", 12, "--stride", 2, "--dtype", "float32", "--layers", "-1", "--prefix", "so: "]
+    model = ["--model", desk.folder / "model", "--keep", "mean,segments:16"]
+    assert embedonce("embed", "t.csv", "--store", "kept", *options, *encoding, *model).code == 0
+    fit = ["fit-head", "linear", "--set", "pooling=segments", "--folds", 2]
+    assert embedonce(*fit, "--store", "kept", "--skip-unlabeled").code == 0
+    (run,) = [path.name for path in (tmp_path / "runs").iterdir()]
+    note = embedonce("explain", run, "3", "--store", "kept").err
+    embed, fit_again = re.findall("`embedonce ([^`]+)`", note)
+    assert "--keep=mean,segments:16,tokens" in embed and fit_again.endswith("--store kept-tokens --skip-unlabeled")
+    done = embedonce(*shlex.split(embed))
+    assert done.code == 0, done.err
     assert (
-        "This document is a single chunk for mlp: there is nothing to leave out. To see more, fit a head over segments "
-        "(`embedonce fit-head attention`)."
-    ) in shown.err
+        replace(FeatureStore.open("kept-tokens").recipe, keep=("mean", "segments")) == FeatureStore.open("kept").recipe
+    )
+    fitted = embedonce(*shlex.split(fit_again), "--folds", 2, "--set", "epochs=1")
+    assert fitted.code == 0, fitted.err
 
 
 @pytest.mark.parametrize("run", ["segments", "all", "tokens", "chunks"])
