@@ -106,37 +106,49 @@ class NetworkHead(FittedNetworkHead, Head):
             initialize(network, trainer.optimization.init, generator)
             self.network_ = Standardized(network, *sequences.moments(rows[0]), labels=data.labels)
             data = replace(data, sequences=self._prepare_sequences(sequences, self.network_.mean))
+            validation = self._prepare_data(self.validation, data)
+            if self.validation is not None and validation is None:
+                self._add_note("No validation document has a label of the training documents: all epochs were run.")
             self.history_ = trainer.run(
                 self.network_,
                 data,
                 rows,
                 rng,
                 on_epoch=self.on_epoch,
-                checkpoint=self._checkpoint(trainer, data, rows),
-                validation=self._prepare_data(self.validation, data),
+                checkpoint=self._checkpoint(trainer, data, rows, validation),
+                validation=validation,
                 tracked=self._prepare_data(self.tracked, data),
             )
         self.parameter_count_ = sum(weight.numel() for weight in network.parameters())
 
     def _checkpoint(
-        self, trainer: Trainer, data: TrainingData, rows: tuple[torch.Tensor, torch.Tensor]
+        self,
+        trainer: Trainer,
+        data: TrainingData,
+        rows: tuple[torch.Tensor, torch.Tensor],
+        validation: TrainingData | None,
     ) -> Checkpoint | None:
         if self.checkpoint_folder is None:
             return None
-        # the features are identified by the mean and the deviation in the network
+        # features are identified by their mean and deviation; those of the training documents are in the network
         described = {"head": to_json(self), "device": trainer.device.type, "precision": trainer.precision}
         tabular = () if data.sequences.tabular is None else (data.sequences.tabular,)
         detailed = () if data.detailed is None else (data.detailed.targets,)
         read = (data.sequences.length, data.targets, data.weight, data.sample_weight, *rows, *tabular, *detailed)
+        if validation is not None:
+            length = validation.sequences.length
+            read += (length, validation.targets, *validation.sequences.moments(torch.arange(len(length))))
         return Checkpoint(self.checkpoint_folder / f"{identity(described, self.network_, *read)}.safetensors")
 
     def _prepare_data(self, documents: tuple[Bags, Any] | None, data: TrainingData) -> TrainingData | None:
-        """Documents with labels that are not fitted on, in the form of `data`."""
+        """Documents with labels that are not fitted on, in the form of `data`; None if none has a label of `data`."""
         if documents is None:
             return None
         bags, labels = documents
         # documents of a label without training documents cannot be predicted correctly
         rows = np.arange(len(bags)) if self.multilabel_ else np.flatnonzero(np.isin(labels, self.classes_))
+        if not len(rows):
+            return None
         y = np.asarray(labels)[rows]
         targets = y.astype(np.float32) if self.multilabel_ else np.searchsorted(self.classes_, y)
         sequences = self._prepare_sequences(self._sequences(self._as_bags(bags[rows])), self.network_.mean)

@@ -193,6 +193,17 @@ def test_what_is_watched_is_told_without_labels_that_were_not_learned() -> None:
     assert clone(head).tracked is None
 
 
+def test_validation_documents_of_unknown_labels_alone_are_left_out_with_a_note() -> None:
+    planted, epochs = mean_signal(), list[Epoch]()
+    head = head_of("mlp")
+    head.on_epoch = epochs.append
+    unknown = (planted.bags, np.full(len(planted.y), "unknown"))
+    head.validation = head.tracked = unknown
+    head.fit(planted.bags, planted.y)
+    assert head.notes_ == ("No validation document has a label of the training documents: all epochs were run.",)
+    assert [epoch.macro_f1 for epoch in epochs] == [None] * 3
+
+
 def test_progress_is_told_and_is_no_parameter() -> None:
     planted, told = mean_signal(), list[Epoch]()
     head = head_of("mlp")

@@ -156,3 +156,21 @@ def test_a_head_goes_on_with_the_same_documents_and_with_no_others(mlp: NetworkH
         assert told[0] == first
     np.testing.assert_array_equal(mlp.decision_function(planted.bags), whole)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_head_resumes_with_the_same_validation_documents_only(mlp: NetworkHead, tmp_path: Path) -> None:
+    planted, other = mean_signal(), mean_signal(seed=5)
+    mlp.validation = (planted.bags, planted.y)
+    with pytest.raises(Killed):
+        fitted(mlp, planted.bags, planted.y, tmp_path, killed_at(3))
+    epochs = list[int]()
+    for validation, first in (
+        ((planted.bags, np.roll(planted.y, 1)), 1),
+        ((other.bags, planted.y), 1),
+        (None, 1),
+        ((planted.bags, planted.y), 3),
+    ):
+        epochs.clear()
+        mlp.validation = validation
+        fitted(mlp, planted.bags, planted.y, tmp_path, lambda epoch: epochs.append(epoch.number))
+        assert epochs[0] == first
