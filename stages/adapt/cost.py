@@ -10,7 +10,8 @@ import torch
 
 from data.text_format import format_bytes, format_duration, plural
 from stages.adapt.adapt import Adaptation
-from stages.adapt.training import Schedule, choose_parameters, peak_memory, quiet, training_precision
+from stages.adapt.memory import peak_memory
+from stages.adapt.training import Schedule, choose_parameters, quiet, training_precision
 from stages.embed.model_files.checkpoint import checkpoint_files
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.estimate import estimate

@@ -7,7 +7,6 @@ training that resumes from a checkpoint continues with the batches that it would
 import logging
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,16 +19,17 @@ import torch
 from torch.utils.data import Dataset
 
 from data.devices import computes_bfloat16_well
-from data.errors import EmbedOnceError
 from data.text_format import format_duration, plural
+from stages.adapt.memory import divide_until_they_fit, peak_memory
 from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
 from stages.adapt.training_defaults import add_lora
-from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
+from stages.embed.batching.budget import empty_gpu_cache
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.network.torch_network import resolve_device
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import TrainingArguments
 
     from stages.adapt.trainer import OnProgress
@@ -111,23 +111,17 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
         EmbedOnceError: The loss is not finite, or two windows do not fit into memory.
         CallError: The device does not exist.
     """
-    started, parts, resumed_at = time.perf_counter(), 1, None
-    device, largest = resolve_device(schedule.device), max(map(len, schedule.batches))
+    started, device = time.perf_counter(), resolve_device(schedule.device)
     with quiet():
         merge = choose_parameters(objective, schedule.train)
-        while resumed_at is None:
-            try:
-                resumed_at = _train(objective, schedule, parts, folder, device, progress)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if 4 * parts > largest:
-                    raise EmbedOnceError(
-                        f"Two windows do not fit into the memory of {device}. Use --train lora, a shorter --window, a "
-                        "smaller encoder or another --device."
-                    ) from error
-                parts *= 2
-            empty_gpu_cache()
+        initial = _trained_values(objective.network)
+
+        def attempt(parts: int) -> int:
+            _restore(objective.network, initial)  # another attempt may have done steps since the last checkpoint
+            return _train(objective, schedule, parts, folder, device, progress)
+
+        resumed_at, parts = divide_until_they_fit(attempt, max(map(len, schedule.batches)), device)
+        empty_gpu_cache()
         merge()
     return TrainingReport(
         steps=len(schedule.batches),
@@ -137,6 +131,19 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
         resumed_at=resumed_at,
         peak_memory=peak_memory(device),
     )
+
+
+def _trained_values(network: "nn.Module") -> list[torch.Tensor]:
+    """Copies of the parameters that are trained, in the memory of the CPU."""
+    return [weight.detach().cpu().clone() for weight in network.parameters() if weight.requires_grad]
+
+
+def _restore(network: "nn.Module", values: list[torch.Tensor]) -> None:
+    """Set the parameters that are trained to what `_trained_values` returned."""
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    with torch.no_grad():
+        for weight, value in zip(trained, values, strict=True):
+            weight.copy_(value)
 
 
 def choose_parameters(objective: Objective, train: Train) -> Callable[[], object]:
@@ -229,17 +236,6 @@ def _training_arguments(schedule: Schedule, parts: int, folder: Path, device: st
         _ = arguments.device  # counts the GPUs, all of which would be used
         arguments._n_gpu = 1
     return arguments
-
-
-def peak_memory(device: str) -> int:
-    """Bytes that were used at most: on the GPU, or by this process."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(device))
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @contextmanager

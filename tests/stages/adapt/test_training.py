@@ -209,6 +209,22 @@ def test_batches_are_halved_until_they_fit(tmp_path: Path) -> None:
     torch.testing.assert_close(limited.weight, whole.weight)
 
 
+class RunsOut(Limited):
+    """A network into whose memory only half a batch fits from its third step on."""
+
+    def forward(self, windows: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.room = 4 if len(self.sizes) == 2 else self.room
+        return super().forward(windows)
+
+
+def test_steps_before_memory_runs_out_are_not_done_twice(tmp_path: Path) -> None:
+    whole, limited = Limited(8), RunsOut(8)
+    run_limited(tmp_path / "whole", whole)
+    assert run_limited(tmp_path / "limited", limited).halvings == 1
+    assert limited.sizes == [8, 8, *[4] * 6]
+    torch.testing.assert_close(limited.weight, whole.weight)
+
+
 def test_the_memory_of_each_step_on_a_cpu_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stages.adapt import trainer
 
