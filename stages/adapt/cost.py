@@ -10,8 +10,8 @@ import torch
 
 from data.text_format import format_bytes, format_duration, plural
 from stages.adapt.adapt import Adaptation
-from stages.adapt.memory import peak_memory
-from stages.adapt.training import Schedule, choose_parameters, quiet, training_precision
+from stages.adapt.memory import divide_until_they_fit, peak_memory
+from stages.adapt.training import PlannedBatches, Schedule, choose_parameters, quiet, training_precision
 from stages.embed.model_files.checkpoint import checkpoint_files
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.estimate import estimate
@@ -94,7 +94,7 @@ class Estimate:
 
 
 def estimate_cost(adaptation: Adaptation) -> Estimate:
-    """Measure a few steps of training and a sample of encoding; nothing is written."""
+    """Measure a few steps of training and a sample of encoding; nothing is written. Raises as `time_steps` does."""
     cost, device = count_cost(adaptation), resolve_device(adaptation.request.plan.device)
     training = adaptation.trainings[-1]
     seconds = time_steps(adaptation.objective(training), adaptation.schedule(training), device)
@@ -114,23 +114,33 @@ def estimate_cost(adaptation: Adaptation) -> Estimate:
 
 
 def time_steps(objective: "Objective", schedule: Schedule, device: str) -> float:
-    """The mean seconds of a training step, measured on a few batches at random; the network is changed."""
+    """The mean seconds of a training step, measured on a few batches at random; the network is changed.
+
+    Batches are divided as in `run_training` if memory runs out. Raises EmbedOnceError if two windows do not fit.
+    """
     with quiet():
         choose_parameters(objective, schedule.train)
-    network = objective.network.to(device).train()
+    seconds, _ = divide_until_they_fit(
+        lambda parts: _time_steps(objective, schedule, device, parts), max(map(len, schedule.batches)), device
+    )
+    return seconds
+
+
+def _time_steps(objective: "Objective", schedule: Schedule, device: str, parts: int) -> float:
+    network, batches = objective.network.to(device).train(), PlannedBatches(objective, schedule, parts)
     optimizer = torch.optim.AdamW(parameter for parameter in network.parameters() if parameter.requires_grad)
     bfloat16 = training_precision(device) == "bfloat16"
-    rng = np.random.default_rng(0)
+    steps = np.random.default_rng(0).integers(len(schedule.batches), size=TRIAL_STEPS).tolist()
     started = time.perf_counter()
-    for number in range(TRIAL_STEPS):
+    for number, step in enumerate(steps):
         if number == 1:
             started = time.perf_counter()
-        windows = schedule.batches[rng.integers(len(schedule.batches))]
-        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=bfloat16):
-            loss = network(**move_batch(objective.collate(windows.tolist(), rng), device))["loss"]
-        loss.backward()
-        optimizer.step()
         optimizer.zero_grad()
+        for item in range(step * parts, (step + 1) * parts):
+            with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=bfloat16):
+                loss = network(**move_batch(batches[item], device))["loss"]
+            loss.backward()
+        optimizer.step()
         float(loss.detach())  # waits for the device
     return (time.perf_counter() - started) / (TRIAL_STEPS - 1)
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from data.errors import EmbedOnceError, StorageFailed
 from featurestore import FeatureStore
 from stages.adapt.adapt import Adaptation, AdaptProgress, train_encoders
+from stages.adapt.cost import time_steps
 from stages.adapt.masked_language_model import open_masked_language_model
 from stages.adapt.objective import Objective
 from stages.adapt.plan import AdaptPlan, AdaptRequest
@@ -195,10 +196,13 @@ class Limited(torch.nn.Module):
         return {"loss": (windows.float().mean() * self.weight).sum()}
 
 
+def limited_objective(network: Limited) -> Objective:
+    return Objective(network, network, network, lambda numbers, _: {"windows": torch.tensor(numbers)})
+
+
 def run_limited(folder: Path, network: Limited, lr: float = 0.1) -> Any:
-    objective = Objective(network, network, network, lambda numbers, _: {"windows": torch.tensor(numbers)})
     schedule = Schedule([np.arange(8)] * 3, lr, 0, "cpu", "all")
-    return run_training(objective, schedule, folder, ignore)
+    return run_training(limited_objective(network), schedule, folder, ignore)
 
 
 def test_batches_are_halved_until_they_fit(tmp_path: Path) -> None:
@@ -223,6 +227,15 @@ def test_steps_before_memory_runs_out_are_not_done_twice(tmp_path: Path) -> None
     assert run_limited(tmp_path / "limited", limited).halvings == 1
     assert limited.sizes == [8, 8, *[4] * 6]
     torch.testing.assert_close(limited.weight, whole.weight)
+
+
+def test_a_dry_run_divides_its_batches_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.adapt.cost.TRIAL_STEPS", 2)
+    schedule, limited = Schedule([np.arange(8)] * 3, 0.1, 0, "cpu", "all"), Limited(4)
+    assert time_steps(limited_objective(limited), schedule, "cpu") > 0
+    assert limited.sizes == [4] * 4
+    with pytest.raises(EmbedOnceError, match="Two windows do not fit into the memory of cpu"):
+        time_steps(limited_objective(Limited(1)), schedule, "cpu")
 
 
 def test_the_memory_of_each_step_on_a_cpu_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
