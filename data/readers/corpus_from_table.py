@@ -107,14 +107,22 @@ def follow_known(
     if spec.label is None and spec.levels is None and all(map(table.has_column, known.levels or ())):
         spec = replace(spec, levels=known.levels)
     for role in ("label", "id", "split", "group"):
-        name = getattr(known, role)
+        name = None if role == "label" and spec.levels else getattr(known, role)
         if getattr(spec, role) is None and name is not None:
             columns = label_columns(name, table) if role == "label" else (name,)
             if not name or all(map(table.has_column, columns)):
                 spec = replace(spec, **{role: name})
             elif role == "id":
                 absent.append(f"{table.source} has no column '{name}', from which the ids of the corpus were read.")
-    return spec, absent
+    return _without_notation(spec, table, known), absent
+
+
+def _without_notation(spec: SourceSpec, table: Table, known: SourceSpec) -> SourceSpec:
+    """Without what `known` says of one column of labels, if several columns have them."""
+    if not spec.levels and len(label_columns(spec.label, table)) < 2:
+        return spec
+    names = ("separator", "label_names") if spec.levels else ("separator", "label_names", "path_separator")
+    return replace(spec, **{name: None for name in names if getattr(spec, name) == getattr(known, name)})
 
 
 def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:

@@ -1,11 +1,12 @@
 """A further file is read as the corpus was, as far as it has the same columns and the same format."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data.documents import Corpus
-from data.errors import ColumnMissing
+from data.errors import CallError, ColumnMissing
 from data.readers import read_column, read_corpus, read_labels_by_id
 from data.source_spec import SourceSpec
 
@@ -69,6 +70,19 @@ def test_labels_by_id_follow_the_columns_and_the_notation_of_the_corpus(path: Pa
     path.write_text("ticket,label\nT7,billing;urgent\n")
     (document,) = read_labels_by_id(str(path), SourceSpec(separator=";"), KNOWN).documents
     assert document.labels == ("billing", "urgent")
+
+
+def test_several_columns_of_labels_replace_one_with_its_notation(path: Path) -> None:
+    path.write_text("ticket,queue,area,topic\nT7,billing|urgent,rec,sport\n")
+    known = replace(KNOWN, label_names=("billing", "urgent"))
+    corpus = read_labels_by_id(str(path), SourceSpec(levels=("area", "topic")), known)
+    assert (corpus.kind, corpus.documents[0].labels) == ("path", ("rec/sport",))
+    path.write_text("ticket,queue,oil,gas\nT7,billing|urgent,0,1\n")
+    corpus = read_labels_by_id(str(path), SourceSpec(label="oil,gas"), replace(known, path_separator="."))
+    assert (corpus.kind, corpus.documents[0].labels) == ("multilabel", ("gas",))
+    for requested in (SourceSpec(levels=("oil", "gas"), separator=";"), SourceSpec(label="oil,gas", separator=";")):
+        with pytest.raises(CallError, match="--separator"):
+            read_labels_by_id(str(path), requested, known)
 
 
 def test_a_column_is_read_by_the_ids_of_the_corpus(path: Path) -> None:
