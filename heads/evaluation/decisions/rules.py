@@ -68,6 +68,11 @@ class LogitAdjustment(DecisionRule):
     family: ClassVar[str] = "logit adjustment"
 
     @property
+    def name(self) -> str:
+        """The family, and whether all of the share is taken away, as without a fitted strength."""
+        return f"{self.family} of strength 1" if self.strength == 1.0 else self.family
+
+    @property
     def offsets(self) -> NDArray[np.float64]:
         """The offset added to each column, float64 (labels,)."""
         return -self.strength * np.array(self.log_prior)

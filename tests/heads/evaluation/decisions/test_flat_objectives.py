@@ -70,6 +70,14 @@ def test_balanced_accuracy_divides_by_the_shares_of_labels() -> None:
     assert isinstance(untuned, LogitAdjustment) and untuned.strength == 1.0
 
 
+def test_the_fitted_logit_adjustment_has_another_name_than_that_of_balanced_accuracy() -> None:
+    scores, truth = planted.calibrated([600, 60, 40], prior_strength=2.0)
+    compared = tune_decision(scores, truth, objective="balanced-accuracy").evidence.comparisons
+    names = [comparison.family for comparison in compared]
+    assert names[:3] == ["argmax", "logit adjustment of strength 1", "logit adjustment"]
+    assert len({*names}) == len(names)
+
+
 def mean_cost(truth: NDArray[Any], predicted: NDArray[Any], costs: NDArray[np.float64]) -> float:
     return float(measure_costs(truth, predicted, costs)["cost"].mean())
 
