@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -41,13 +41,26 @@ MAXIMIZED = (
     "lca-f1",
     "wu-palmer",
 )
+MINIMIZED = {"absolute-error": "quadratic-kappa", "tree-distance": "lca-f1"}  # and what rises as they fall
 METRIC_NAMES = (*MAXIMIZED, "absolute-error", "tree-distance", "hamming-loss", "log-loss", "brier", "ece")
+
+
+class MaximizedMetric(Name):
+    """A metric that can be maximized. One that is better if lower is answered with another one."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """The message on a value that is no choice."""
+        if value in MINIMIZED:
+            return f"{value} is better if it is lower, and the selection maximizes. Name {MINIMIZED[value]}."
+        return super().get_invalid_choice_message(value, ctx)
+
+
 metric_option = click.option(
     "--metric",
-    type=Name(MAXIMIZED),
+    type=MaximizedMetric(MAXIMIZED),
     help="What the selection maximizes; balanced-accuracy, mcc and kappa need one label per document, those of samples "
-    "several, quadratic-kappa needs --order, and those after it a taxonomy.  "
-    "[as --objective; hf1 for labels with a taxonomy, else macro-f1]",
+    "several, quadratic-kappa needs --order, and those after it a taxonomy.  [as --objective; quadratic-kappa with "
+    "--order, hf1 for labels with a taxonomy, else macro-f1]",
 )
 CALIBRATIONS = ("auto", "none", "temperature", "vector", "isotonic")  # of heads.evaluation.calibration
 validate_on_option = click.option(
@@ -180,10 +193,14 @@ class SelectionOptions(CorpusOptions):
 
         has_levels = corpus.taxonomy is not None and self.scored_level != 1  # nothing is above the top level
         kind = "ordinal" if self.order else corpus.kind
-        by_labels = "hf1" if has_levels and kind in ("path", "multilabel") else "macro-f1"  # as `default_objective`
+        if kind == "ordinal":
+            by_labels = "quadratic-kappa"  # the absolute error cannot be maximized
+        else:
+            by_labels = "hf1" if has_levels and kind in ("path", "multilabel") else "macro-f1"  # as `default_objective`
         # the tree distance cannot be maximized; LCA F1 falls with it
         by_objective = {"leaf": "accuracy", "distance": "lca-f1", "micro-fbeta": "micro-f1", "cost": "accuracy"}
         of_objective = self.objective if self.objective in MAXIMIZED else by_objective.get(self.objective or "")
-        name = self.metric or of_objective or ("macro-f1" if self.objective else by_labels)
+        is_default = self.objective in (None, "absolute-error")
+        name = self.metric or of_objective or (by_labels if is_default else "macro-f1")
         of = f"{corpus.name} at level 1" if self.scored_level == 1 else corpus.name
         return find_metric(name, kind, has_taxonomy=has_levels, of=of)

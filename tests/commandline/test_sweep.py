@@ -55,6 +55,24 @@ def test_hyperparameters_of_the_top_level_are_selected_by_macro_f1(embedonce: Ru
     assert "--metric hf1 needs a taxonomy, and the labels of made at level 1 have none." in refused.err
 
 
+def test_ordinal_labels_are_selected_by_quadratic_kappa_unless_the_objective_has_a_metric(
+    embedonce: Run, store: Path
+) -> None:
+    few = ("linear", "--trials", 1, "--folds", 2, "--order", "a,b,c", "--json")
+    for options, metric in (
+        ((), "quadratic_kappa"),
+        (("--objective", "absolute-error"), "quadratic_kappa"),
+        (("--objective", "macro-f1"), "macro_f1"),
+        (("--metric", "accuracy"), "accuracy"),
+    ):
+        (result,) = json.loads(embedonce("sweep", *few, *options).out)["sweeps"]
+        assert result["metric"] == metric
+    refused = embedonce("sweep", *few, "--metric", "absolute-error")
+    assert refused.code == 2 and "the selection maximizes. Name quadratic-kappa." in refused.err
+    unordered = embedonce("sweep", "linear", "--objective", "absolute-error")
+    assert unordered.code == 2 and "--order" in unordered.err and "--metric" not in unordered.err
+
+
 def test_folds_of_a_trial_and_the_validation_split_exclude_each_other(embedonce: Run, store: Path) -> None:
     refused = embedonce("sweep", "linear", "--validate-on", "split", "--trial-folds", 2)
     assert refused.code == 2 and "--trial-folds is for folds, and --validate-on split has none" in refused.err
