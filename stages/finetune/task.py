@@ -96,7 +96,7 @@ class FinetuneTask:
         train, groups = np.flatnonzero(~is_test), number_groups(table, rows)
         used = [rows[row] for row in train.tolist()]
         keys = tuple(table.keys[row] for row in used)
-        is_related = TrainingDocuments(corpus, with_labels=True).is_related[used]
+        is_related = TrainingDocuments(corpus, with_labels=False).is_related[used]
         documents = Documents.from_documents(corpus.documents)
         return cls(
             corpus=corpus.name,

@@ -1,12 +1,13 @@
 """Which documents are learned from, and which validate."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from data.documents import Corpus, Document
+from data.documents import Corpus, Document, Kind
 from data.errors import BadData, CallError
 from data.splitting.train_test_split import assign_splits
 from data.target import Target
@@ -18,8 +19,8 @@ from stages.finetune.settings import FinetuneSettings
 from stages.finetune.task import FinetuneTask
 
 
-def task(documents: Sequence[Document], **options: Any) -> FinetuneTask:
-    corpus = Corpus("made", "made.csv", documents, "single", None, ())
+def task(documents: Sequence[Document], kind: Kind = "single", **options: Any) -> FinetuneTask:
+    corpus = Corpus("made", "made.csv", documents, kind, None, ())
     corpus = assign_splits(corpus, seed=0)
     table = create_corpus_table(corpus, KeyList.from_texts([document.text for document in corpus.documents]))
     return FinetuneTask.of(corpus, table, skip_unlabeled=False, order=options.pop("order", ()), **options)
@@ -113,6 +114,15 @@ def test_documents_whose_labels_the_encoder_saw_are_learned_from_and_never_valid
 def test_too_few_documents_are_refused(documents: list[Document], settings: FinetuneSettings, message: str) -> None:
     with pytest.raises((BadData, CallError), match=message):
         task([*documents, *TEST]).folds(settings)
+
+
+def test_documents_of_one_label_are_refused_unless_it_may_be_absent() -> None:
+    one = [replace(each, labels=("a",)) for each in [*many(), *TEST]]
+    with pytest.raises(BadData, match="the documents to learn from have fewer than two labels"):
+        task(one).folds(FinetuneSettings())
+    some = [replace(each, labels=("a",) if number % 2 else ()) for number, each in enumerate(one)]
+    (fold,) = task(some, "multilabel").folds(FinetuneSettings())
+    assert len(fold.learned) + len(fold.scored) == 80
 
 
 def test_the_hash_of_the_documents_is_that_of_any_fit_on_them() -> None:
