@@ -28,7 +28,9 @@ class ParsedLabels(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> ParsedLabels:
+def parse_labels(
+    cells: Iterable[Any], spec: SourceSpec, locate: Locate, known_kind: Kind | None = None
+) -> ParsedLabels:
     """Parse the cells of a label column and determine the kind of labels; spaces around a label are removed.
 
     Labels are multi-label if a cell is a list or an object of scores, in any notation of `data.label_cells`, or if
@@ -39,6 +41,8 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
         cells: Text, numbers, lists, objects of scores, or None.
         spec: The separators, and the names of labels that are numbers.
         locate: Returns the location of a row, for errors.
+        known_kind: The kind of the labels that these join, which decides what their notation leaves open: no paths are
+            guessed among single labels, and a label in no list is a list of one among multi-label ones.
 
     Raises:
         BadData: A cell is not a label, a list has 0 or 1 for each label and the labels have no names, a single list is
@@ -46,18 +50,21 @@ def parse_labels(cells: Iterable[Any], spec: SourceSpec, locate: Locate) -> Pars
     """
     notation = _Notation(spec.separator)
     column = CategoricalColumn(_parse_cells(cells, notation, locate))
-    if notation.has_lists:
+    is_multilabel = known_kind == "multilabel"
+    if notation.has_lists or is_multilabel:
         column = column.map(notation.unwrap)
     rows = _Rows(column, locate)
+    several = bool(rows.lists or spec.separator or is_multilabel)
+    notes = tuple(_mixture_notes(rows)) if several and not (spec.separator or is_multilabel) else ()
     if spec.path_separator:
-        parsed = _parse_paths(rows, spec.path_separator, several=bool(rows.lists or spec.separator))
-    elif rows.lists or spec.separator:
+        parsed = _parse_paths(rows, spec.path_separator, several=several)._replace(notes=notes)
+    elif several:
         labels = column.map(_NumbersAsNames(rows, spec.label_names) if spec.label_names else _checked_list(rows))
-        parsed = ParsedLabels(labels, "multilabel", notes=() if spec.separator else tuple(_mixture_notes(rows)))
+        parsed = ParsedLabels(labels, "multilabel", notes=notes)
     elif spec.label_names:
         parsed = ParsedLabels(column.map(_NumbersAsNames(rows, spec.label_names)))
     else:
-        parsed = _guess_paths(rows, spec)
+        parsed = _guess_paths(rows, spec, known_kind)
     return _with_notes(parsed, () if spec.label_names else respelling_notes(notation.respelled))
 
 
@@ -249,9 +256,9 @@ def _mixture_notes(rows: _Rows) -> Iterator[str]:
     yield f"labels are multi-label because of lists (the first: {where}); {plural(singles, 'label')} {verb} in no list"
 
 
-def _guess_paths(rows: _Rows, spec: SourceSpec) -> ParsedLabels:
+def _guess_paths(rows: _Rows, spec: SourceSpec, known_kind: Kind | None) -> ParsedLabels:
     labels = rows.column.map(_labels_of)
-    if spec.path_separator is not None or not rows.words:
+    if spec.path_separator is not None or known_kind == "single" or not rows.words:
         return ParsedLabels(labels)
     others = [word for word in rows.words if not ("/" in word and is_path(word, "/"))]
     if others:
@@ -267,8 +274,7 @@ def _parse_paths(rows: _Rows, separator: str, *, several: bool) -> ParsedLabels:
                 raise BadData(f"{rows.location(value)}: label '{label}' has an empty level next to a '{separator}'.")
     labels = rows.column.map(lambda value: _strip_paths(_labels_of(value), separator))
     names = {label for document in labels.categories for label in document or ()}
-    notes = tuple(_mixture_notes(rows)) if several else ()
-    return ParsedLabels(labels, "multilabel" if several else "path", Taxonomy.from_separator(names, separator), notes)
+    return ParsedLabels(labels, "multilabel" if several else "path", Taxonomy.from_separator(names, separator))
 
 
 def _strip_paths(labels: Labels, separator: str) -> Labels:

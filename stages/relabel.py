@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import eq, ne
 from typing import Any
 
@@ -35,7 +36,8 @@ class RelabelResult:
 def relabel(store: FeatureStore, table: CorpusTable, source: str | None, spec: SourceSpec) -> RelabelResult:
     """Replace the labels, splits and groups of a corpus by columns of a table, matched by document id; or its taxonomy.
 
-    Documents that the table lacks keep their values, and features do not change.
+    Documents that the table lacks keep their values, and features do not change. New labels of some documents are read
+    as labels of the corpus's kind: "a/b" is no path if the others are none.
 
     Args:
         store: the store of the corpus.
@@ -59,7 +61,8 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str | None, spec: S
     new, missing, notes = table, 0, tuple[str, ...]()
     if source is not None:
         requested = spec if file is None else spec.without_taxonomy()
-        given = read_labels_by_id(source, requested, table.spec.for_values(source, table.source))
+        known = table.spec.for_values(source, table.source)
+        given = read_labels_by_id(source, requested, known, partial(_kind_of_others, table))
         given = _select_sample(table, given)
         documents = Documents.from_documents(given.documents)
         rows = _match_rows(table, documents, source)
@@ -74,6 +77,13 @@ def relabel(store: FeatureStore, table: CorpusTable, source: str | None, spec: S
     if new != table:
         store.save_corpus(new)
     return RelabelResult(table.name, changed, missing, notes)
+
+
+def _kind_of_others(table: CorpusTable, ids: Sequence[str]) -> Kind | None:
+    """The kind of the corpus, which new labels of some documents join; None if there are no others."""
+    given = len(ids) if table.sample_of is None else len(set(ids) & set(table.ids))
+    is_alone = given == len(table.ids) or all(labels is None for labels in table.labels)
+    return None if is_alone else table.kind
 
 
 def _select_sample(table: CorpusTable, given: Corpus) -> Corpus:

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice, repeat
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.documents import Corpus, Documents
+from data.documents import Corpus, Documents, Kind
 from data.errors import BadData, CallError
 from data.label_notes import MISSING_WORDS
 from data.labels import ParsedLabels, cell_text, parse_label_columns, parse_labels
@@ -30,7 +30,12 @@ _BLOCK_ROWS = 10_000  # ids that are checked at a time
 _BLOCK_TEXTS = 64  # packed at a time
 
 
-def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True) -> Corpus:
+KindOf = Callable[[Sequence[str]], Kind | None]
+
+
+def corpus_from_table(
+    table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True, known_kind: KindOf = lambda _: None
+) -> Corpus:
     """Make a corpus of a table's rows, in their order.
 
     Args:
@@ -38,6 +43,7 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
         path: Its file; the corpus gets its name.
         requested: How to read it, as far as the user said.
         with_texts: Whether texts are read; if not, they are empty and need no column.
+        known_kind: From the ids to the kind of the labels that theirs join, as in `parse_labels`.
 
     Raises:
         ColumnMissing, CallError: As in `resolve_columns` and `read_tabular`.
@@ -48,11 +54,12 @@ def corpus_from_table(table: Table, path: Path, requested: SourceSpec, *, with_t
     columns = parse_tabular(requested.tabular or (), table) if with_texts else {}
     spec, guesses = resolve_columns(asked, table, with_texts=with_texts, used=[*columns])
     spec = replace(spec, split=spec.split if table.splits is None else requested.split)
-    parsed = _read_labels(table, spec)
+    ids = document_ids(table, spec.id)
+    parsed = _read_labels(table, spec, known_kind(ids))
     missing: Counter[str] = Counter()
     texts, hashes = _read_texts(table, spec, missing) if spec.text else (CategoricalColumn([""] * table.rows), None)
     documents = Documents(
-        ids=document_ids(table, spec.id),
+        ids=ids,
         texts=texts,
         labels=parsed.labels,
         splits=CategoricalColumn(_words(table, spec.split) if table.splits is None else table.splits),
@@ -125,7 +132,7 @@ def _without_notation(spec: SourceSpec, table: Table, known: SourceSpec) -> Sour
     return replace(spec, **{name: None for name in names if getattr(spec, name) == getattr(known, name)})
 
 
-def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:
+def _read_labels(table: Table, spec: SourceSpec, known_kind: Kind | None) -> ParsedLabels:
     if spec.levels:
         columns = {name: table.cells(name) for name in spec.levels}
         return parse_level_columns(columns, spec.path_separator or "/", table.location)
@@ -133,7 +140,7 @@ def _read_labels(table: Table, spec: SourceSpec) -> ParsedLabels:
     if not names:
         return ParsedLabels(CategoricalColumn(None for _ in range(table.rows)))
     if len(names) == 1:
-        return parse_labels(table.cells(names[0]), spec, table.location)
+        return parse_labels(table.cells(names[0]), spec, table.location, known_kind)
     if spec.separator or spec.path_separator or spec.label_names:
         raise CallError(
             "--separator, --path-separator and --label-names are for one column of labels, and --label names "

@@ -10,7 +10,7 @@ from data.errors import CallError, ColumnMissing
 from data.labels import cell_text
 from data.readers.arrow import is_dataset_folder, read_dataset_folder
 from data.readers.column_roles import check_columns, resolve_columns
-from data.readers.corpus_from_table import corpus_from_table, document_ids, follow_known
+from data.readers.corpus_from_table import KindOf, corpus_from_table, document_ids, follow_known
 from data.readers.files import report_unreadable, safe_file_name
 from data.readers.folder import list_files, read_folder
 from data.readers.inputs import COMPRESSED, STDIN
@@ -75,13 +75,19 @@ def _read_corpus(source: str, spec: SourceSpec, known: SourceSpec | None) -> Cor
 
 
 def _corpus_from_known_table(
-    table: Table, path: Path, requested: SourceSpec, known: SourceSpec, *, with_texts: bool = True
+    table: Table,
+    path: Path,
+    requested: SourceSpec,
+    known: SourceSpec,
+    *,
+    with_texts: bool = True,
+    known_kind: KindOf = lambda _: None,
 ) -> Corpus:
     spec, absent = follow_known(requested.completed_by(known), table, known, with_texts=with_texts)
     if not with_texts and spec.id is None:
         spec = replace(spec, id="id")
     try:
-        corpus = corpus_from_table(table, path, spec, with_texts=with_texts)
+        corpus = corpus_from_table(table, path, spec, with_texts=with_texts, known_kind=known_kind)
     except ColumnMissing as error:
         raise ColumnMissing(" ".join([*absent, str(error)])) from None
     return replace(corpus, notes=(*absent, *corpus.notes))
@@ -146,7 +152,7 @@ def _list_paths(folder: Path, source: str) -> list[PurePath]:
         return [file.relative_to(folder) for file in list_files(folder)]
 
 
-def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpus:
+def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec, known_kind: KindOf = lambda _: None) -> Corpus:
     """Read labels, splits and groups of documents that are known by their ids; texts are not read, but empty.
 
     Args:
@@ -154,12 +160,15 @@ def read_labels_by_id(source: str, spec: SourceSpec, known: SourceSpec) -> Corpu
         spec: How it is read; `spec.text` is ignored.
         known: How the documents themselves were read, for what `spec` leaves open; if that is the column of ids in
             both, it is "id". A corpus that was read without labels gets them nevertheless.
+        known_kind: From the ids that the source has to the kind of the labels that theirs join (`parse_labels`); None
+            reads them as a new source.
 
     Raises the errors of `read_corpus`.
     """
     spec, known = spec.completed_by(known), replace(known, label=known.label or None)
     table = open_table(source, spec) or read_table(source)
-    return _corpus_from_known_table(table, _corpus_path(source), spec, known, with_texts=False)
+    path = _corpus_path(source)
+    return _corpus_from_known_table(table, path, spec, known, with_texts=False, known_kind=known_kind)
 
 
 def read_column(source: str, name: str, spec: SourceSpec, known: SourceSpec | None = None) -> dict[str, str | None]:

@@ -114,7 +114,37 @@ def test_all_documents_may_get_labels_of_another_kind(
 
 def test_some_documents_may_not(dataset: tuple[FeatureStore, CorpusTable], tmp_path: Path) -> None:
     with pytest.raises(CallError, match="has labels of kind 'path' for some documents of 'made', and the labels of"):
-        given(dataset, tmp_path, "id,label\nd0,rec/a\n")
+        given(dataset, tmp_path, "id,label\nd0,rec/a\n", path_separator="/")
+
+
+def test_labels_of_some_documents_have_the_kind_of_the_others(tmp_path: Path) -> None:
+    vectors = blobs(["a"], documents=3)[1]
+    labels = [("a/b",), ("c",), ("d/e",)]
+    documents = [Document(f"d{row}", f"text {row}", label) for row, label in enumerate(labels)]
+    single = make_store(tmp_path / "single", documents, vectors)
+    _, after = given(single, tmp_path, "id,label\nd0,d/e\nd1,a/b\n")
+    assert (after.kind, list(after.labels)) == ("single", [("d/e",), ("a/b",), ("d/e",)])
+    documents = [replace(document, labels=("a", "b")) for document in documents]
+    several = make_store(tmp_path / "several", documents, vectors, "multilabel")
+    _, after = given(several, tmp_path, 'id,label\nd0,b\nd1,"[a/x]"\n')
+    assert (after.kind, list(after.labels)) == ("multilabel", [("b",), ("a/x",), ("a", "b")])
+    _, after = given(several, tmp_path, 'id,label\nd0,"[""b""]"\nd1,a\n')
+    assert list(after.labels) == [("b",), ("a",), ("a", "b")]
+    _, after = given(several, tmp_path, "id,label\nd0,b\nd1,a\nd2,a\n")
+    assert after.kind == "single"  # as all of them are new
+    unlabeled = [replace(document, labels=None) for document in documents]
+    with pytest.raises(CallError, match="labels of kind 'path'"):
+        given(make_store(tmp_path / "unlabeled", unlabeled, vectors), tmp_path, "id,label\nd0,d/e\n")
+
+
+def test_one_path_of_a_document_with_several_is_read_as_the_others(tmp_path: Path) -> None:
+    tree, vectors = Taxonomy.from_separator(LABELS, "/"), blobs(["a"], documents=3)[1]
+    documents = [Document(f"d{row}", f"text {row}", tuple(LABELS)) for row in range(3)]
+    store, table = make_store(tmp_path / "several", documents, vectors, "multilabel", tree)
+    known = store, replace(table, spec=SourceSpec(path_separator="/"))
+    _, after = given(known, tmp_path, 'id,label\nd0,rec/a\nd1,"[ sci/ c ]"\n')
+    assert (after.kind, list(after.labels)) == ("multilabel", [("rec/a",), ("sci/c",), tuple(LABELS)])
+    assert after.taxonomy == tree
 
 
 def test_a_new_path_joins_the_tree(tmp_path: Path) -> None:
