@@ -298,5 +298,7 @@ def _show_estimate(folder: "Location", estimate: "Estimate") -> None:
 
 def _explicit_fields(options: EmbedOptions) -> frozenset[str]:
     """The fields of the encoding that the user set; the others follow an existing store."""
-    parameters = {name: "keep" if name == "segment" else name for name in asdict(options.encoding)}
-    return frozenset(name for name, parameter in parameters.items() if is_given(parameter))
+    given = {name for name in asdict(options.encoding) if is_given(name)}
+    if "keep" in given and ":" in options.keep:  # only segments have a length, as in segments:32
+        given.add("segment")
+    return frozenset(given)

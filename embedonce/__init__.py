@@ -51,8 +51,6 @@ __all__ = [
     "load_run",
 ]
 
-DEFAULT_MODEL = "all-MiniLM-L6-v2"
-
 
 def __getattr__(name: str) -> Any:
     """TunedDecision, with which scikit-learn is imported: it takes most of the time of all imports here."""
@@ -71,7 +69,7 @@ def embed(
     label: "str | Sequence[Any] | None" = None,
     levels: "Sequence[str] | None" = None,
     taxonomy: "str | Path | Mapping[str, Any] | None" = None,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     id: str | None = None,
     split: str | None = None,
     test_file: str | Path | None = None,
@@ -98,32 +96,36 @@ def embed(
     Args:
         source: a path (a table or a folder, as `embedonce embed` reads it), a pattern such as "data/*.parquet", a list
             of `Path` objects, the name of a benchmark corpus, a list of texts, a pandas or polars data frame, a
-            `datasets.Dataset`, or a dict of these by split (`DatasetDict`).
+            `datasets.Dataset`, or a dict of data frames or datasets by split (`DatasetDict`).
         text, label, id, split, group: names of the columns; None has them guessed where that is safe. With a list of
             texts, `label` is the list of their labels. `label="toxic,insult"` names columns of 0 and 1, one per label.
         template: how several columns make the text, as in "{subject}\\n{body}"; a line whose columns are all blank is
             dropped. None makes each column in `text` a line.
-        levels: in place of a label, the columns of the levels of a path, the top one first; a blank cell ends it.
+        levels: in place of a label, a list of the columns of the levels of a path, the top one first; a blank cell
+            ends it.
         taxonomy: the nodes above the labels: a file with the columns child and parent, or a mapping from each node to
             its parent, or to a list of them.
-        model: an encoder on the Hugging Face hub, an installed one, or a folder.
+        model: an encoder on the Hugging Face hub, an installed one, or a folder. None is that of `store` if it exists,
+            else "all-MiniLM-L6-v2".
         test_file, validation_file: files of these splits, if `source` is a file of training documents.
-        tabular: further columns, which the heads linear, mlp and lightgbm use as additional inputs: "price", or with a
-            kind (number, date or category) "zip:category".
+        tabular: a list of further columns, which the heads linear, mlp and lightgbm use as additional inputs: "price",
+            or with a kind (number, date or category) "zip:category".
         separator: separates labels in one cell of a multi-label corpus.
         path_separator: separates the levels of a label that is a path, as in rec/sport/hockey.
         delimiter: ends a cell of a CSV file.
         quoting: "standard" if double quotes enclose cells, "none" if they are text.
         header: "none" if the first row is a document; the columns are then called "1", "2", ...
         encoding: of a text file; None for UTF-8, or UTF-16 if it is.
-        label_names: names of labels that are numbers from 0, or lists with one 0 or 1 per label, in their order.
+        label_names: a list of names of labels that are numbers from 0, or lists with one 0 or 1 per label, in their
+            order.
         stores: the folder of stores, also s3://bucket/folder.
         store: the store, also a URL; None is one in `stores`, named for the corpus and the encoder.
         name: the name of a corpus from memory; None is one made from its content.
         seed: of the split that is drawn if the source has none, and of the sample.
         sample: encode only this many documents, drawn by split and label; the corpus is then called NAME-sample3000.
         progress: whether a bar is shown.
-        options: further fields of `stages.embed.Options`: window, stride, keep, precision, device, ...
+        options: further fields of `stages.embed.Options`: window, stride, keep, precision, device, ... What is not
+            given follows `store` if it exists.
 
     Raises:
         CallError: for what was requested, BadData for what the source holds; see data/errors.py.
@@ -135,32 +137,32 @@ def embed(
     from data.source_spec import SourceSpec
     from data.splitting.sampling import sample_name
     from featurestore import parse_location
-    from stages.embed import Options
-    from stages.embed.encoder.options import parse_keep
     from stages.embed.pipeline.embed_request import EmbedRequest
     from stages.embed.pipeline.embed_source import embed_source
+    from stages.interactive.arguments import encoding_options, list_argument
 
     label_column, labels = (label, None) if label is None or isinstance(label, str) else (None, label)
     spec = SourceSpec(
         text=(text,) if isinstance(text, str) else None if text is None else tuple(text),
         template=template,
         label=label_column,
-        levels=None if levels is None else tuple(levels),
+        levels=list_argument("levels", levels),
         taxonomy=str(taxonomy) if isinstance(taxonomy, str | Path) else None,
         id=id,
         split=split,
         test_file=None if test_file is None else str(test_file),
         validation_file=None if validation_file is None else str(validation_file),
         group=group,
-        tabular=None if tabular is None else tuple(tabular),
+        tabular=list_argument("tabular", tabular),
         separator=separator,
         path_separator=path_separator,
         delimiter=delimiter,
         quoting=quoting,
         header=header,
         encoding=encoding,
-        label_names=None if label_names is None else tuple(label_names),
+        label_names=list_argument("label_names", label_names),
     )
+    requested, explicit = encoding_options(model, options)
     graph = taxonomy_of_mapping(taxonomy) if isinstance(taxonomy, Mapping) else None
     if graph is not None:
         spec = spec.without_taxonomy()
@@ -180,14 +182,12 @@ def embed(
             corpus = read_corpus(str(source), spec)
     else:
         corpus = read_in_memory(source, spec, labels, name)
-    if isinstance(options.get("keep"), str):
-        options["keep"], options["segment"] = parse_keep(options["keep"])
     notes: list[str] = []
     request = EmbedRequest(
         source=corpus,
         spec=spec,
-        options=Options(model=model, **options),
-        explicit={"model", *options},
+        options=requested,
+        explicit=explicit,
         store=None if store is None else parse_location(store),
         stores=parse_location(stores),
         seed=seed,
@@ -313,10 +313,12 @@ def fit_head(
     from stages.fitting.decision_options import DecisionOptions
     from stages.fitting.fit_head import fit_head as fit
     from stages.fitting.plan import FitPlan
+    from stages.interactive.arguments import list_argument
 
     if hyperparameters and not isinstance(head, str):
         raise CallError("Hyperparameters go with the name of a head. Set those of a head object with set_params.")
     chosen = make_head(head, {**hyperparameters, "seed": seed}) if isinstance(head, str) else head
+    copies = list_argument("augmented", augmented) or ()
     plan = FitPlan(
         head=chosen,
         folds=folds,
@@ -326,7 +328,7 @@ def fit_head(
         skip_unlabeled=True,
         scored_level=scored_level,
         decision=DecisionOptions(objective=objective, labels_only=labels_only),
-        copies=[corpus.features.corpus(each) if isinstance(each, str) else each.table for each in augmented],
+        copies=[corpus.features.corpus(each) if isinstance(each, str) else each.table for each in copies],
     )
     with progress_bar(chosen.name, visible=progress) as show:
         run, _ = fit(

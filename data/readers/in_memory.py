@@ -70,7 +70,8 @@ def read_in_memory(
 
 
 _EXPECTED = (
-    "Pass a path, a list of texts, a pandas or polars data frame, a datasets.Dataset, or a dict of these by split."
+    "Pass a path, a list of texts, a pandas or polars data frame, a datasets.Dataset, or a dict of data frames or "
+    "datasets by split."
 )
 
 

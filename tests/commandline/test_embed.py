@@ -111,3 +111,10 @@ def test_a_recipe_that_differs_from_the_stores_is_reported_field_by_field(embedo
     assert embedonce(*call, "--store", "one").code == 0
     again = embedonce("embed", "table.csv", "--store", "one")
     assert again.code == 0 and "with the encoder of one." in again.err
+
+
+def test_the_length_of_segments_follows_the_store_unless_it_is_given(embedonce: Run, call: list[str]) -> None:
+    assert embedonce(*call, "--store", "own", "--keep", "cls,segments:4").code == 0
+    assert embedonce(*call, "--store", "own", "--keep", "cls,segments").code == 0
+    refused = embedonce(*call, "--store", "own", "--keep", "cls,segments:8")
+    assert refused.code == 2 and "segment" in refused.err

@@ -219,7 +219,7 @@ def options_from_recipe(recipe: Recipe) -> Options:
         special_tokens=recipe.special_tokens,
         prefix=recipe.prefix,
         keep=recipe.keep,
-        segment=recipe.segment,
+        segment=recipe.segment or Options.segment,  # 0 if no segments are kept
         layers=",".join(map(str, recipe.layers)),
         dtype=recipe.dtype,
         precision=recipe.precision,
