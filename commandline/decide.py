@@ -115,6 +115,8 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
 )
 @click.option(
     "--unlabelled",
+    "--unlabeled",
+    "unlabelled",
     metavar="FILE",
     help="New documents, read as by predict: how often labels occur in them is estimated, and the rule is shifted to "
     "these frequencies if that helps.",

@@ -41,7 +41,7 @@ def test_frequencies_are_shown_and_predict_uses_the_shift(embedonce: Run, tmp_pa
     assert shown.code == 0, shown.err
     assert "training" in shown.out and "new documents" in shown.out
     assert "it is used for new documents, not in the metrics of the run." in shown.err, shown.out + shown.err
-    result = json.loads(embedonce("decide", run, "--unlabelled", "new.csv", "--json").out)
+    result = json.loads(embedonce("decide", run, "--unlabeled", "new.csv", "--json").out)
     assert not result["is_new"] and result["decision"]["label_shift"]["is_used"]
     predicted = [
         [row["prediction"] for row in csv.DictReader(embedonce("predict", name, "new.csv").out.splitlines())]
