@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFilter", "find_key", "flatten", "format_cell", "record_values", "row_values"]
 
+_HEADINGS = {"reads": "inputs"}  # of a column in a terminal that is no part of its key -> the key
 _INTERNAL = {"diagnostics", "search"}  # of the record: what checks read
 
 
@@ -76,7 +77,10 @@ def select_matching(selected: Sequence[runs.Run], filters: Sequence[RunFilter]) 
 
 
 def find_key(name: str, known: Iterable[str]) -> str:
-    """The key that a user named, in full or by its last part. Raises UnknownName, which suggests the nearest one."""
+    """The key that a user named: in full, by its last part, or as a table in a terminal heads its column.
+
+    Raises UnknownName, which suggests the nearest one.
+    """
     keys = list(known)
     if name in keys:
         return name
@@ -85,6 +89,8 @@ def find_key(name: str, known: Iterable[str]) -> str:
         return inside[0]
     if inside:
         raise UnknownName(f"'{name}' is the last part of {len(inside)} keys. Write {' or '.join(inside)}.")
+    if (key := _HEADINGS.get(name)) in keys:
+        return key
     short = {key.rpartition(".")[2] for key in keys} | {*keys}
     raise UnknownName(f"No run has a value '{name}'.{suggest_name(name, short)}")
 

@@ -69,6 +69,10 @@ def values_of(comparison: Comparison, row: int) -> float:
     return accuracy.value
 
 
+def test_a_column_is_known_by_its_heading_in_a_terminal_too(compared: Compared) -> None:
+    assert comparison_table(*compared, ["reads"]) == comparison_table(*compared, ["inputs"])
+
+
 def test_a_key_is_known_by_its_last_part_and_an_ambiguous_or_unknown_one_is_refused(compared: Compared) -> None:
     keys, rows = comparison_table(*compared, ["run", "C", "documents.train", "macro_f1.low"])
     assert keys == ["run", "hyperparameters.C", "documents.train", "macro_f1.low"]
