@@ -101,6 +101,8 @@ def predict(options: PredictOptions) -> None:
         failed = write_predictions(
             predictions, columns, out, as_json=options.as_json, paths=path_columns(run), decision=run.decision
         )
+    if options.output is not None:
+        say(f"The predictions of {plural(total - len(failed), 'document')} are in {options.output}.")
     if failed:
         say(
             f"{plural(len(failed), 'document')} without a prediction, because their vectors are not finite: "

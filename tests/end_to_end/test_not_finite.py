@@ -70,6 +70,9 @@ def test_documents_without_finite_vectors_are_left_out_and_predicted_empty(
     assert [name for name, row in rows.items() if not row["prediction"]] == ["d3", "d4", "d39"]
     assert [name for name, row in rows.items() if not row["oil"]] == ["d3", "d4", "d39"]
     assert {row["prediction"] for name, row in rows.items() if name not in ("d3", "d4", "d39")} == {"oil", "cup"}
+    written = embedonce("predict", run.name, "t.csv", "--output", "labeled.csv")
+    assert written.code == 1 and "The predictions of 37 documents are in labeled.csv." in written.err
+    assert (tmp_path / "labeled.csv").read_text() == done.out and written.out == "" and "labeled.csv" not in done.err
     answers = [json.loads(line) for line in embedonce("predict", run.name, "t.csv", "--json").out.splitlines()]
     assert answers[3] == {"id": "d3", "labels": None, "probabilities": None}
     with pytest.raises(EmbedOnceError, match=r"no finite vectors for 1 of 3 texts; the first is number 3\. Remove"):
