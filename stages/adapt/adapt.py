@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = ".unfinished"  # in the folder of encoders
 LEAST_WORDS = {"mlm": 2, "tsdae": 2, "simcse": 1, "supervised": 1}  # of a window that is learned from
+LEAST_TEXTS = {"mlm": 1, "tsdae": 1, "simcse": 2, "supervised": 2}  # that a batch needs, for simcse different ones
 LEAST_JUDGED = 5  # documents that heads are compared on: one per fold
 _WHY_WORDS = {
     "mlm": "a masked word is predicted from the others",
@@ -118,20 +119,29 @@ class Adaptation:
         return 0.0 if is_default and len(self.documents.rows) < 1 / HOLD_OUT else plan.held_out_share
 
     def _check_texts(self) -> None:
-        """Raise BadData if no text is long enough for the method."""
+        """Raise BadData if no text is long enough for the method, or if too few are for one of the encoders."""
         method = self.request.plan.method
-        if not len(self.windows(self.trainings[-1])):
+        if not len(self._windows):
             need = LEAST_WORDS[method]
             reason = f", because {_WHY_WORDS[method]}" if method in _WHY_WORDS else ""
             raise BadData(
                 f"{self.corpus.source}: no training document has a text of at least {plural(need, 'word')}, which "
                 f"--method {method} needs{reason}. Choose another --method, or name the column of the text with --text."
             )
-        if method == "simcse" and len(self.windows(self.trainings[-1])) < 2:
+        if method == "simcse" and len(self._windows.first_of_each_text()) < LEAST_TEXTS[method]:
             raise BadData(
                 f"{self.corpus.source}: all training documents have the same text, and simcse learns to tell texts "
                 "apart. Add documents."
             )
+        for training in self.trainings:
+            windows = self.windows(training)
+            texts = len(np.unique(windows.document)) if self.request.plan.uses_labels else len(windows)
+            if texts < LEAST_TEXTS[method]:
+                remedy = "Choose a smaller --hold-out" if training.fold is None else "Leave --cross-fit out"
+                raise BadData(
+                    f"{self.corpus.source}: {training.name} would learn from {plural(texts, 'text')}, but --method "
+                    f"{method} needs at least {LEAST_TEXTS[method]}. {remedy}, or add documents."
+                )
 
     def _check_verdict(self) -> None:
         """Raise BadData if labels are learned and too few documents would be left to compare encoders on."""

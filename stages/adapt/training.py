@@ -19,6 +19,7 @@ import torch
 from torch.utils.data import Dataset
 
 from data.devices import computes_bfloat16_well
+from data.errors import BadData
 from data.text_format import format_duration, plural
 from stages.adapt.memory import divide_until_they_fit, peak_memory
 from stages.adapt.objective import Epoch, Integers, Objective
@@ -83,12 +84,17 @@ def plan_batches(epoch: Epoch, batch_size: int, *, epochs: float, steps: int | N
         epochs: How many, if there is no number of steps.
         steps: The number of steps, or None.
         seed: Of the order.
+
+    Raises:
+        BadData: An epoch has no batch.
     """
     rng = np.random.default_rng(seed)
     batches = list(epoch(batch_size, rng))
+    if not batches:
+        raise BadData("There are too few texts for a batch. Add documents, or hold out fewer of them.")
     count = max(math.ceil(len(batches) * epochs), 1) if steps is None else steps
     while len(batches) < count:
-        batches += epoch(batch_size, rng)
+        batches += epoch(batch_size, rng)  # which has a batch if the first one has: that depends on its texts alone
     return batches[:count]
 
 

@@ -155,6 +155,14 @@ def test_batches_of_a_training_do_not_depend_on_when_they_are_planned(tmp_path: 
         ([document(f"d{row}", "same", "train") for row in range(9)] + TEST, {"method": "simcse"}, BadData, "same text"),
         ([replace(each, labels=("a",)) for each in (*TRAIN, *TEST)], {"method": "supervised"}, BadData, "same label"),
         ([*TRAIN, *TEST], {"method": "supervised", "hold_out": 0.0}, BadData, "the verdict needs 5"),
+        (
+            [*TRAIN[:2], *TEST],
+            {"method": "simcse", "cross_fit": 2},
+            BadData,
+            "fold1 would learn from 1 text",
+        ),
+        ([*TRAIN[:2], *TEST], {"method": "simcse", "hold_out": 0.5}, BadData, "new would .* smaller --hold-out"),
+        ([*TRAIN[:2], *TEST], {"method": "supervised", "hold_out": 0.5}, BadData, "supervised needs at least 2"),
     ],
 )
 def test_documents_that_cannot_be_learned_from_are_one_sentence(

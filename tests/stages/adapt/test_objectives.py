@@ -6,11 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from data.errors import BadData
 from data.target import Target
 from stages.adapt.label_objective import label_batches
 from stages.adapt.masked_language_model import IGNORED, open_masked_language_model
 from stages.adapt.masked_token_objective import load_transformers_tokenizer, masked_token_objective
+from stages.adapt.objective import random_batches
 from stages.adapt.sentence_objectives import delete_words
+from stages.adapt.training import plan_batches
 from stages.adapt.windows import LONGEST_WORD, TrainingWindows
 from stages.embed import Encoder
 from tests.stages.adapt.conftest import Folders
@@ -111,3 +114,9 @@ def test_multilabel_documents_are_drawn_by_one_of_their_labels(tiny: Open) -> No
     y = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 1]] * 6, dtype=bool)
     drawn = batches(y, tiny, 8)
     assert sum(map(len, drawn)) >= len(y) - 1  # a batch of one document has no pair
+
+
+@pytest.mark.parametrize("windows", [0, 1])
+def test_an_epoch_without_a_batch_is_refused(windows: int) -> None:
+    with pytest.raises(BadData, match="too few texts for a batch"):
+        plan_batches(random_batches(windows, least=2), 8, epochs=1, steps=3, seed=0)
