@@ -158,10 +158,10 @@ class Adaptation:
 
     @property
     def has_labels(self) -> bool:
-        """Whether heads can be compared on the corpus."""
-        rows = [row for row in self.documents.rows.tolist() if self.documents.documents.labels[row] is not None]
-        labels = {self.documents.documents.labels[row] for row in rows}
-        return len(rows) >= LEAST_JUDGED and len(labels) > 1
+        """Whether heads can be compared on the corpus, which they are on documents outside the test split."""
+        rows = self.documents.rows[~self.documents.is_test[self.documents.rows]].tolist()
+        labels = [self.documents.documents.labels[row] for row in rows]
+        return len(labels) - labels.count(None) >= LEAST_JUDGED and len({*labels} - {None}) > 1
 
     @cached_property
     def _windows(self) -> TrainingWindows:

@@ -138,6 +138,17 @@ def test_the_cost_counts_every_training_and_encoding(tmp_path: Path, folders: Fo
     assert cost.sentence().endswith("in all) and 5 encodings of 31 documents.")
 
 
+@pytest.mark.parametrize("labeled", [0, 3, 6])
+def test_heads_are_compared_only_if_enough_training_documents_have_labels(
+    tmp_path: Path, folders: Folders, labeled: int
+) -> None:
+    unlabeled = [replace(each, labels=("",)) for each in TRAIN[labeled:]]
+    asked = request(tmp_path, folders("bert"), [*TRAIN[:labeled], *unlabeled, *TEST], include_test=True)
+    adaptation = Adaptation(asked)
+    assert adaptation.has_labels == (labeled == 6)
+    assert count_cost(adaptation).encodings == (2 if labeled == 6 else 0)
+
+
 def test_batches_of_a_training_do_not_depend_on_when_they_are_planned(tmp_path: Path, folders: Folders) -> None:
     adaptation = Adaptation(request(tmp_path, folders("bert"), steps=7))
     (training,) = adaptation.trainings
