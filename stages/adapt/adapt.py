@@ -145,15 +145,17 @@ class Adaptation:
 
     def _check_verdict(self) -> None:
         """Raise BadData if labels are learned and too few documents would be left to compare encoders on."""
-        plan, held_out = self.request.plan, self.trainings[0].selection.held_out
+        plan = self.request.plan
         if not (plan.uses_labels and self.request.verdict):
             return
+        held_out = np.concatenate([training.selection.held_out for training in self.trainings])
         labels = int(np.count_nonzero(self.documents.target(held_out).counts)) if len(held_out) else 0
         if len(held_out) < LEAST_JUDGED or labels < 2:
+            remedy = "Add documents" if plan.cross_fit else "Choose a larger --hold-out"
             raise BadData(
                 f"{self.corpus.source}: {plural(len(held_out), 'document')} with {plural(labels, 'label')} are held "
-                f"out, and the verdict needs {LEAST_JUDGED} with two labels that the encoder did not learn. Choose a "
-                "larger --hold-out, or leave the verdict out with --no-verdict."
+                f"out, and the verdict needs {LEAST_JUDGED} with two labels that the encoder did not learn. {remedy}, "
+                "or leave the verdict out with --no-verdict."
             )
 
     @property

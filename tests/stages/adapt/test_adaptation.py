@@ -109,6 +109,11 @@ def test_an_encoder_of_a_fold_does_not_learn_from_it(tmp_path: Path, folders: Fo
     assert [len(last - fold) for fold in folds] == [8, 8, 8]
 
 
+def test_every_fold_counts_for_the_verdict(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("bert"), [*TRAIN[:8], *TEST], method="supervised", cross_fit=4))
+    assert [len(training.selection.held_out) for training in adaptation.trainings] == [2, 2, 2, 2, 0]
+
+
 def test_of_labels_that_are_paths_the_detailed_one_is_learned(tmp_path: Path, folders: Folders) -> None:
     labels = ("rec/hockey", "rec/baseball", "sci/space")
     documents = [replace(each, labels=(labels[row % 3],)) for row, each in enumerate([*TRAIN, *TEST])]
