@@ -166,7 +166,7 @@ class FinetuneOptions(SourceOptions, ObjectiveOptions):
     default="mean",
     help="Pooling of the logits of a document's windows.",
 )
-@click.option("--loss", default="cross_entropy", help="cross_entropy, focal, ldam, ..., as for `fit-head`.")
+@click.option("--loss", default="cross_entropy", help="As for `fit-head`, without soft_f1 and sigmoid_f1.")
 @click.option("--class-weight", default="none", help="balanced, none, effective, sqrt, or a JSON file {label: weight}.")
 @click.option("--sampler", default="instance", help="instance, square_root, balanced, progressive or weighted.")
 @click.option(

@@ -34,12 +34,13 @@ from torch.nn import functional
 
 from data.errors import CallError
 
-__all__ = ["LossName", "Losses"]
+__all__ = ["BATCH_LOSSES", "LossName", "Losses"]
 
 LossName: TypeAlias = Literal[
     "cross_entropy", "focal", "ldam", "logit_adjusted", "asymmetric", "soft_f1", "sigmoid_f1", "emd"
 ]
 
+BATCH_LOSSES: tuple[LossName, ...] = ("soft_f1", "sigmoid_f1")  # the others are means over documents
 MARGIN = 0.5
 SHIFT = 0.05
 _SINGLE_LABEL_ONLY = ("ldam", "logit_adjusted", "emd")
@@ -85,7 +86,7 @@ class Losses:
             targets: int64 (documents,); if multi-label, float32 (documents, labels) of 0 and 1.
             weight: float32, the shape of targets.
         """
-        if self.name in ("soft_f1", "sigmoid_f1"):
+        if self.name in BATCH_LOSSES:
             return soft_f1(logits, targets, weight, softmax=self.name == "soft_f1").expand(len(logits))
         if targets.dim() == 1:
             return self._single_label(logits, targets) * weight

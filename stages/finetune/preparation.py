@@ -193,9 +193,16 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
 
 
 def _check_request(request: FinetuneRequest) -> None:
+    from heads.training.losses import BATCH_LOSSES  # imports torch
+
     settings = request.settings
     settings.check_extra()
     request.options.check()
+    if settings.imbalance.loss in BATCH_LOSSES:
+        raise CallError(
+            f"The loss {settings.loss} needs all documents of a batch at once, which fine-tuning divides by memory and "
+            "among processes. Choose another --loss."
+        )
     if settings.imbalance.loss == "emd" and not request.order:
         raise CallError("The loss emd needs ordinal labels. Name their order with --order, or choose cross_entropy.")
     if settings.vector not in request.options.keep:

@@ -36,7 +36,7 @@ class FinetuneSettings:
         vector: the vector of a window that the layer reads, "mean" or "cls".
         pooling: of the logits of a document's windows, "mean" or "max".
         class_weight: a strategy of heads/core/class_weights.py, or a weight per label.
-        loss, gamma, label_smoothing, sampler: as in `Imbalance`.
+        loss, gamma, label_smoothing, sampler: as in `Imbalance`, without the losses of whole batches.
         validate_on: what chooses the epoch and the decision rule: a "share" of the training documents, the validation
             "split" of the corpus, or "folds", which choose the decision rule only.
         validation: that share.

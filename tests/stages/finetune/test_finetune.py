@@ -305,6 +305,9 @@ def test_wrong_calls_are_refused_before_training(request_of: Request) -> None:
         run(request_of(settings=replace(FAST, class_weight={"oill": 2.0})))
     with pytest.raises(CallError, match="The loss emd needs ordinal labels"):
         run(request_of(settings=replace(FAST, loss="emd")))
+    for loss in ("soft_f1", "sigmoid_f1"):
+        with pytest.raises(CallError, match=f"The loss {loss} needs all documents of a batch at once"):
+            run(request_of(settings=replace(FAST, loss=loss)))
     with pytest.raises(CallError, match="add it to --keep"):
         run(request_of(options=replace(request_of().options, keep=("cls",))))
     with pytest.raises(CallError, match="CUDA_VISIBLE_DEVICES"):
