@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data.documents import Corpus
-from data.errors import CallError
+from data.errors import BadData, CallError
 from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table, follow_known
 from data.readers.joined_tables import join_tables
@@ -45,7 +46,7 @@ def read_in_memory(
 
     Raises:
         CallError: for a source of another type, an unequal number of texts and labels, and for `labels` with a table.
-        BadData: as for a file; rows are named by their number, counted from 1.
+        BadData: as for a file; rows are named by their number, counted from 1. Also for two columns with one name.
     """
     if spec.taxonomy:
         file = read_taxonomy(spec.taxonomy)
@@ -132,8 +133,19 @@ def _table_of_frame(frame: Any) -> Table:
         eager = narwhals.from_native(frame, eager_only=True)
     except TypeError as error:
         raise CallError(f"{_type_name(frame)} is no source of documents. {_EXPECTED}") from error
-    names = [str(column) for column in eager.columns]
-    return _table(names, len(eager), lambda name: map(_plain, eager[name].to_list()))
+    except narwhals.exceptions.DuplicateError as error:
+        _check_distinct(map(str, getattr(frame, "column_names", None) or frame.columns))
+        raise BadData(f"{_type_name(frame)} cannot be read: {error}") from error
+    names = [str(column) for column in eager.columns]  # pandas may have numbers
+    _check_distinct(names)
+    return _table(names, len(eager), lambda name: map(_plain, eager[:, names.index(name)].to_list()))
+
+
+def _check_distinct(names: Iterable[str]) -> None:
+    """Raise BadData for names of columns that occur more than once."""
+    repeated = [name for name, number in Counter(names).items() if number > 1]
+    if repeated:
+        raise BadData(f"The data frame has more than one column called {join_names(repeated)}. Rename all but one.")
 
 
 def _table_of_dataset(dataset: Any, source: str) -> Table:

@@ -74,6 +74,24 @@ def test_a_data_frame_is_read_by_its_columns(library: str) -> None:
     assert corpus.documents[2].id == "3"
 
 
+def test_numbers_that_name_columns_are_texts() -> None:
+    numbered = pytest.importorskip("pandas").DataFrame(list(zip(LABELS, TEXTS, strict=True)))
+    assert pairs(read_in_memory(numbered, SourceSpec(text=("1",), label="0"))) == EXPECTED
+
+
+@pytest.mark.parametrize("names", [["text", "text"], [1, "1"]])
+def test_two_columns_with_one_name_are_refused(names: list[Any]) -> None:
+    table = pytest.importorskip("pandas").DataFrame(list(zip(TEXTS, LABELS, strict=True)), columns=names)
+    with pytest.raises(BadData, match=f"more than one column called '?{names[1]}'?. Rename all but one"):
+        read_in_memory(table, SourceSpec())
+
+
+def test_two_columns_of_arrow_with_one_name_are_refused() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    with pytest.raises(BadData, match="more than one column called"):
+        read_in_memory(arrow.table([arrow.array(TEXTS)] * 2, names=["text", "text"]), SourceSpec())
+
+
 def test_a_missing_label_of_pandas_is_no_label() -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": TEXTS, "label": ["hockey", None, float("nan"), pandas.NA]})
