@@ -26,7 +26,8 @@ class TrainingSplit:
     Attributes:
         ids: one id per document.
         labels: as scikit-learn takes them: strings (documents,), or a bool matrix (documents, labels) if multi-label.
-        groups: int64 (documents,); documents of one group, or of equal text, have one number. Pass it to splitters.
+        groups: int64 (documents,); documents of one group have one number, and so do those without a group whose texts
+            are equal. Pass it to splitters.
         features: the ragged vectors of the documents, which embedonce's own heads read.
         seen: bool (documents,), whether the encoder learned from the label of the document, or of one of its group. A
             classifier labels such a document correctly too often, even if it was not fitted on it.
