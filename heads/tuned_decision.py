@@ -265,7 +265,7 @@ def _without_evidence(decision: Decision) -> Decision:
 
 
 def _to_dense(y: Any) -> NDArray[Any]:
-    """Targets of several labels as an array."""
+    """Multi-label targets as an array."""
     return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
 
 
