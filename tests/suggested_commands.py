@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli import embedonce
+from cli import CONTEXT_SETTINGS, embedonce
 from commandline.curve import CurveOptions
 from commandline.fit_head import FitHeadOptions
 from commandline.sweep import SweepOptions
@@ -15,6 +15,8 @@ from heads.registry import LOADED_HEADS, STACKING_HEADS
 from stages.curve import parse_curve_heads
 from stages.fitting.head_options import parse_heads
 from stages.fitting.plan import FitPlan
+
+HELP = CONTEXT_SETTINGS["help_option_names"]  # click keeps the help option of the first context that a command is in
 
 
 def commands_of(group: click.Group = embedonce, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -48,7 +50,7 @@ def parse(line: str) -> dict[str, Any]:
     while isinstance(command, click.Group):
         name, *words = words
         command = command.commands[name]
-    parameters = command.make_context(name, words).params
+    parameters = command.make_context(name, words, help_option_names=HELP).params
     check = {"fit-head": _check_fit_head, "sweep": _check_sweep, "curve": _check_curve}.get(name)
     if check is not None:
         check(parameters)
