@@ -94,10 +94,21 @@ class KeywordShuffle(_Keywords):
     def drafts(self, requests: Sequence[Request]) -> Iterator[Draft | None]:
         """Yield a draft per request; None for a document with fewer than two different keywords."""
         for row, rng in requests:
-            places = self._choose(self._places(row, self._labels[row]), 2, rng)
-            words = [place.word for place in places]
+            places = self._places(row, self._labels[row])
+            if len({place.word for place in places}) < 2:
+                yield None
+                continue
+            chosen = self._choose_different(places, rng)
+            words = [place.word for place in chosen]
             rng.shuffle(words)
-            yield Draft(_replace(self._texts[row], places, words)) if len(set(words)) > 1 else None
+            yield Draft(_replace(self._texts[row], chosen, words))
+
+    def _choose_different(self, places: Sequence[_Place], rng: Random) -> list[_Place]:
+        """Choose places with at least two different words; `places` must have as many."""
+        chosen = self._choose(places, 2, rng)
+        if len({place.word for place in chosen}) > 1:
+            return chosen
+        return sorted([*chosen[1:], rng.choice([place for place in places if place.word != chosen[0].word])])
 
 
 class KeywordExchange(_Keywords):

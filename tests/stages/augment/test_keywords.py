@@ -33,6 +33,14 @@ def test_shuffled_keywords_stay_in_their_document() -> None:
         assert sorted(draft.text.split()) == sorted(TEXTS[row].split())
 
 
+def test_two_different_keywords_are_shuffled_even_if_one_of_them_is_rare() -> None:
+    texts = ["wheat wheat wheat wheat corn", "oil oil price price rain"]
+    method = KeywordShuffle(texts, [("farm",), ("energy",)], 0.3)
+    made = [draft.text for seed in range(20) for draft in drafts(method, [0], seed) if draft is not None]
+    assert len(made) == 20 and all(sorted(text.split()) == sorted(texts[0].split()) for text in made)
+    assert len(set(made)) > 2
+
+
 def test_exchanged_keywords_are_those_of_the_donor_which_has_the_same_label() -> None:
     method, changed = KeywordExchange(TEXTS, LABELS, 1.0, seed=0), 0
     for row, draft in enumerate(drafts(method, list(range(6)))):
