@@ -161,9 +161,9 @@ class NetworkHead(FittedNetworkHead, Head):
         length = views[0].length if limit is None else np.minimum(views[0].length, limit)
         truncated = np.count_nonzero(length < views[0].length)
         if truncated and with_notes:
+            remedy = " Raise max_positions to read all of them." if hasattr(self, "max_positions") else ""
             self._add_note(
-                f"{truncated:,} of {len(bags):,} documents have more than {limit} positions and were truncated. "
-                "Raise max_positions to read all of them."
+                f"{truncated:,} of {len(bags):,} documents have more than {limit} positions and were truncated.{remedy}"
             )
         tabular = None if self.tabular_ is None else torch.from_numpy(self._tabular_inputs(bags))
         return Sequences(open_storage(views, length), torch.from_numpy(length), tabular)

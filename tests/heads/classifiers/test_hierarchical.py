@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from data.errors import UnknownName
+from heads.classifiers.attention import AttentionHead
 from heads.classifiers.hierarchical import HierarchicalHead
 from heads.classifiers.mlp import MLPHead
 from heads.planted_signals import Planted, make_bags, mean_signal, tabular_signal
@@ -79,6 +80,17 @@ def test_a_trunk_without_tabular_columns_says_so() -> None:
     head = HierarchicalHead(trunk="attention", hidden=4, training=training).fit(planted.bags, planted.y)
     assert head.tabular_labels == ()
     assert "The trunk attention reads the text alone, not the tabular columns." in head.notes_
+
+
+def test_advice_on_truncated_documents_is_for_heads_with_that_hyperparameter() -> None:
+    rng = np.random.default_rng(0)
+    bags = make_bags([rng.normal(size=(513 if row == 0 else 2, 4)) for row in range(20)])
+    y, training = np.array(["a", "b"] * 10, dtype=object), training_of(epochs=1, min_steps=1)
+    truncated = "1 of 20 documents have more than 512 positions and were truncated."
+    assert truncated in HierarchicalHead(trunk="attention", hidden=4, training=training).fit(bags, y).notes_
+    assert (
+        f"{truncated} Raise max_positions to read all of them." in AttentionHead(training=training).fit(bags, y).notes_
+    )
 
 
 def rare_leaves(parents: int = 4, leaves: int = 20, documents: int = 4, dim: int = 16) -> Planted:
