@@ -11,7 +11,7 @@ from torch import nn
 
 from data.hierarchy import Hierarchy
 from data.tabular import Tabular
-from heads.classifiers.layermix import BODIES
+from heads.classifiers.layermix import BODIES, check_hidden
 from heads.core.class_weights import ClassWeight
 from heads.core.detailed_labels import DetailedLabels
 from heads.core.hyperparameters import Help, Range, Search, check_hyperparameters
@@ -55,7 +55,10 @@ class HierarchicalHead(NetworkHead):
         Help("head whose network all nodes share, with that head's defaults for other hyperparameters"),
     ] = "mlp"
     hidden: Annotated[
-        int, Range(0), Help("hidden (for transformer, width) of the trunk"), Search(64, 1024, log=True)
+        int,
+        Range(0),
+        Help("hidden (for transformer, width, a multiple of 4) of the trunk"),
+        Search(choices=(64, 128, 256, 512, 1024)),  # multiples of a transformer's attention heads
     ] = 256
     dropout: Annotated[float, Range(0, below=1), Help("dropout rate of the trunk"), Search(0, 0.6)] = 0.2
     # rare branches are favored by tau
@@ -73,6 +76,7 @@ class HierarchicalHead(NetworkHead):
 
     def _trunk(self) -> NetworkHead:
         trunk = BODIES[self.trunk]()
+        check_hidden(self.hidden, trunk, "trunk")
         names = trunk.get_params(deep=False).keys()
         values = {"hidden": self.hidden, "width": self.hidden, "dropout": self.dropout}
         trunk.set_params(**{name: value for name, value in values.items() if name in names})

@@ -35,6 +35,14 @@ BODIES: dict[str, type[NetworkHead]] = {
 }
 
 
+def check_hidden(hidden: int, body: NetworkHead, option: str) -> None:
+    """Raise CallError if a transformer cannot have this width. option: the hyperparameter that chose `body`."""
+    if isinstance(body, TransformerHead) and (hidden < 1 or hidden % body.attention_heads):
+        raise CallError(
+            f"hidden is {hidden}; with {option}=transformer it must be a multiple of {body.attention_heads}, and not 0."
+        )
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class LayerMixHead(SequenceHead):
     """Another head's network over a learned weighted sum of the encoder's layers, for a store with several layers.
@@ -56,7 +64,7 @@ class LayerMixHead(SequenceHead):
     ] = "mlp"
     over: Positions = "chunks"
     hidden: Annotated[
-        int | None, Range(0), Help("hidden (for transformer, width) of the body; none for its default")
+        int | None, Range(0), Help("hidden (for transformer, width, a multiple of 4) of the body; none for its default")
     ] = None
     dropout: Annotated[float, Range(0, below=1), Help("dropout rate of the body"), Search(0, 0.6)] = 0.2
 
@@ -70,7 +78,9 @@ class LayerMixHead(SequenceHead):
         body = BODIES[self.body]()
         names = body.get_params(deep=False).keys()
         values = {"dropout": self.dropout, "max_positions": self.max_positions}
-        values |= {} if self.hidden is None else {"hidden": self.hidden, "width": self.hidden}
+        if self.hidden is not None:
+            check_hidden(self.hidden, body, "body")
+            values |= {"hidden": self.hidden, "width": self.hidden}
         body.set_params(**{name: value for name, value in values.items() if name in names})
         check_hyperparameters(body)
         return LayerMix(self.layers_, len(self.dims_), body.build(dim // self.layers_, labels))

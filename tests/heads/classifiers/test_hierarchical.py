@@ -1,5 +1,6 @@
 """The hierarchical head: one network with a softmax per node."""
 
+import re
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.errors import UnknownName
+from data.errors import CallError, UnknownName
 from heads.classifiers.attention import AttentionHead
 from heads.classifiers.hierarchical import HierarchicalHead
+from heads.classifiers.layermix import BODIES, LayerMixHead
 from heads.classifiers.mlp import MLPHead
+from heads.core.hyperparameters import hyperparameters_of
 from heads.planted_signals import Planted, make_bags, mean_signal, tabular_signal
 from heads.testing import MINI_BATCHES, HeadContract, training_of
 from tests.heads.planted import QUICK, tree_signal
@@ -80,6 +83,24 @@ def test_a_trunk_without_tabular_columns_says_so() -> None:
     head = HierarchicalHead(trunk="attention", hidden=4, training=training).fit(planted.bags, planted.y)
     assert head.tabular_labels == ()
     assert "The trunk attention reads the text alone, not the tabular columns." in head.notes_
+
+
+def test_every_trunk_takes_the_values_of_hidden_that_a_sweep_tries() -> None:
+    (hidden,) = (item for item in hyperparameters_of(HierarchicalHead) if item.name == "hidden")
+    assert hidden.search is not None and hidden.default in hidden.search.choices
+    for trunk in BODIES:
+        for value in hidden.search.choices:
+            HierarchicalHead(trunk=trunk, hidden=value)._trunk().build(2, 2)  # type: ignore[arg-type]  # a choice
+
+
+@pytest.mark.parametrize("hidden", [0, 30])
+def test_a_width_that_a_transformer_cannot_have_is_named_as_the_user_knows_it(hidden: int) -> None:
+    planted = mean_signal(documents=20)
+    message = f"hidden is {hidden}; with trunk=transformer it must be a multiple of 4, and not 0."
+    with pytest.raises(CallError, match=re.escape(message)):
+        HierarchicalHead(trunk="transformer", hidden=hidden).fit(planted.bags, planted.y)
+    with pytest.raises(CallError, match=re.escape(message.replace("trunk", "body"))):
+        LayerMixHead(body="transformer", hidden=hidden).fit(planted.bags, planted.y)
 
 
 def test_advice_on_truncated_documents_is_for_heads_with_that_hyperparameter() -> None:
