@@ -131,6 +131,7 @@ def embed(
     Raises:
         CallError: for what was requested, BadData for what the source holds; see data/errors.py.
     """
+    from data.documents import Documents
     from data.errors import CallError
     from data.readers import file_sizes, read_corpus, report_reading
     from data.readers.in_memory import read_in_memory
@@ -199,7 +200,8 @@ def embed(
         home, _ = embed_source(
             request, notify=notes.append, progress=lambda now: show(now.tokens, now.tokens_total, "tokens")
         )
-    return EmbeddedCorpus(home, home.corpus(sample_name(corpus, sample)), notes)
+    texts = None if is_file else Documents.from_documents(corpus.documents).texts
+    return EmbeddedCorpus(home, home.corpus(sample_name(corpus, sample)), notes, texts)
 
 
 def load_corpus(store: "str | Location", corpus: str | None = None) -> EmbeddedCorpus:
@@ -235,7 +237,7 @@ def augment(
     """Copy the training documents of a corpus with changes, and encode the copies into the same store.
 
     Args:
-        corpus: of `embed` or `load_corpus`, read from a file.
+        corpus: of `embed` or `load_corpus`; the latter only if it was read from a file, which is read again.
         method: "deletion", "mlm", "sentences", "keyword-exchange" or "keyword-shuffle".
         copies: of each document; None is 1, or none with `to`.
         to: labels with fewer training documents are filled up to this many.
@@ -246,17 +248,22 @@ def augment(
         progress: whether a bar is shown.
 
     Raises:
-        BadData: if no document can be changed; CallError for what was requested.
+        BadData: if no document can be changed, or the texts are not available; CallError for what was requested.
     """
     from stages.augment.augment import augment as make_copies
     from stages.augment.copied_corpus import encode_copies
     from stages.augment.plan import AugmentPlan
 
     plan = AugmentPlan(method=method, copies=copies, to=to, rate=rate, seed=seed, model=model)
-    file, store = None if out is None else Path(out), corpus.features
+    file, store, texts = None if out is None else Path(out), corpus.features, corpus.texts_in_memory()
     with progress_bar("copying", visible=progress) as show:
         made = make_copies(
-            store, corpus.table, plan, out=file, on_progress=lambda now: show(now.done, now.total, "copies")
+            store,
+            corpus.table,
+            plan,
+            out=file,
+            texts=texts,
+            on_progress=lambda now: show(now.done, now.total, "copies"),
         )
     made.write()
     with progress_bar("encoding", visible=progress) as show:

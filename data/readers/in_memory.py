@@ -12,6 +12,7 @@ from data.documents import Corpus
 from data.errors import BadData, CallError
 from data.readers.class_names import name_classes
 from data.readers.corpus_from_table import corpus_from_table, follow_known
+from data.readers.inputs import MEMORY_PREFIX
 from data.readers.joined_tables import join_tables
 from data.readers.labels_in_taxonomy import attach_taxonomy
 from data.readers.taxonomy_file import read_taxonomy
@@ -67,7 +68,7 @@ def read_in_memory(
         table = _table_of_splits(source, spec) if isinstance(source, dict) else _table_of_rows(source)
     spec = follow_known(spec, table, known)[0] if known else spec
     corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), spec)
-    return replace(corpus, source=f"memory:{corpus.name}")
+    return replace(corpus, source=f"{MEMORY_PREFIX}{corpus.name}")
 
 
 _EXPECTED = (

@@ -16,6 +16,7 @@ from data.readers.files import InputFile, open_observed, report_unreadable
 from data.text_format import join_names
 
 STDIN = "-"
+MEMORY_PREFIX = "memory:"  # of the source of a corpus that was in memory, before its name
 _STDIN_NAME = "standard input"
 COMPRESSED = (".gz", ".zst", ".zip")
 

@@ -6,7 +6,7 @@ The copies are a JSON Lines file and a corpus of the same store, whose group col
 
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -60,6 +60,7 @@ def augment(
     out: Path | None = None,
     source: str | None = None,
     requested: SourceSpec | None = None,
+    texts: Mapping[str, str] | None = None,
     sample: bool = False,
     on_progress: Callable[[AugmentProgress], None] = lambda _: None,
 ) -> AugmentedCorpus:
@@ -73,6 +74,7 @@ def augment(
             the corpus of copies.
         source: file that has the texts; None for the one that was embedded.
         requested: what the user said about `source`.
+        texts: key -> text of the documents, if they are in memory; no source is read then.
         sample: whether a method that takes long makes only some copies.
         on_progress: called after each copy.
 
@@ -86,7 +88,7 @@ def augment(
     """
     file = out or FOLDER / f"{table.name}-{plan.method}.jsonl"
     name = _check_names(store, table, file)
-    documents = _read_documents(table, source, requested or SourceSpec())
+    documents = _read_documents(table, texts, source, requested or SourceSpec())
     labels = [document.labels or () for document in documents]
     counts = count_copies(labels, plan.copies, plan.to)
     wanted = [(row, number) for row, count in enumerate(counts) for number in range(1, count + 1)]
@@ -145,20 +147,26 @@ def _spec(table: CorpusTable) -> SourceSpec:
     )
 
 
-def _read_documents(table: CorpusTable, source: str | None, requested: SourceSpec) -> list[Document]:
+def _read_documents(
+    table: CorpusTable, texts: Mapping[str, str] | None, source: str | None, requested: SourceSpec
+) -> list[Document]:
     """The labeled training documents that are in no validation split, with their texts."""
     held_out = (Split.TEST, Split.VALIDATION)
     rows = [row for row, labels in enumerate(table.labels) if labels is not None and table.splits[row] not in held_out]
     if not rows:
         raise BadData(f"{table.name} has no training document with a label to copy. Embed with labels first.")
-    source = source or table.source
+    if texts is None:
+        texts = _read_texts(table, [table.keys[row] for row in rows], source or table.source, requested)
+    return [Document(table.ids[row], texts[table.keys[row]], table.labels[row]) for row in rows]
+
+
+def _read_texts(table: CorpusTable, keys: Sequence[str], source: str, requested: SourceSpec) -> dict[str, str]:
     if source == STDIN:
         raise CallError(f"{table.name} was read from standard input. Name a file that has its texts with --source.")
     try:
-        texts = read_texts(table, [table.keys[row] for row in rows], source, requested)
+        return read_texts(table, keys, source, requested)
     except (BadData, FileMissing) as error:
         raise type(error)(f"The texts are not available: {error} Name a file that has them with --source.") from None
-    return [Document(table.ids[row], texts[table.keys[row]], table.labels[row]) for row in rows]
 
 
 def _prepare(store: FeatureStore, documents: Sequence[Document], plan: AugmentPlan) -> Method:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from data.errors import BadData, EmbedOnceError, ModelUnavailable
 from data.readers import read_corpus
+from data.readers.inputs import MEMORY_PREFIX
 from data.source_spec import SourceSpec
 from featurestore import CorpusTable, Recipe, text_key
 from stages.embed.model_files.model_lookup import find_local_model, find_recorded_model
@@ -84,8 +85,10 @@ def read_texts(table: CorpusTable, keys: Collection[str], source: str, requested
         requested: what the user said about the source, in addition to what the corpus knows.
 
     Raises:
-        BadData: the source lacks a text; and what `read_corpus` raises.
+        BadData: the source lacks a text, or was in memory; and what `read_corpus` raises.
     """
+    if source == table.source and source.startswith(MEMORY_PREFIX):
+        raise BadData(f"{table.name} was in memory when it was embedded, and a store keeps no texts.")
     known = table.spec if source == table.source else table.spec.for_file(source, table.source)
     known = replace(known, tabular=None)
     requested = replace(requested, label="", id="", split="", group="")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import BadData
 from data.ranges import MAX_SEED, check_whole_number
-from featurestore import Bags, CorpusTable, FeatureStore
+from data.readers.inputs import MEMORY_PREFIX
+from featurestore import Bags, CorpusTable, FeatureStore, text_key
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import Scorecard
@@ -64,7 +66,10 @@ class EmbeddedCorpus:
         notes: sentences on what was guessed, what is missing and what the encoder did.
     """
 
-    def __init__(self, store: FeatureStore, table: CorpusTable, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, store: FeatureStore, table: CorpusTable, notes: Sequence[str] = (), texts: Sequence[str] | None = None
+    ) -> None:
+        self._texts = texts
         self.features = store
         self.table = table
         self.name = table.name
@@ -73,6 +78,19 @@ class EmbeddedCorpus:
 
     def __len__(self) -> int:
         return len(self.table.ids)
+
+    def texts_in_memory(self) -> dict[str, str] | None:
+        """The texts by their keys; None if they are in a file.
+
+        Raises:
+            BadData: if they were in memory when they were embedded, and this object is not what `embed` returned.
+        """
+        if self._texts is None and self.table.source.startswith(MEMORY_PREFIX):
+            raise BadData(
+                f"The texts of {self.name} were in memory when they were embedded, and a store keeps none. Call "
+                "embed with them again, which encodes nothing twice, and use the corpus that it returns."
+            )
+        return None if self._texts is None else {text_key(text): text for text in self._texts}
 
     def __repr__(self) -> str:
         return f"<EmbeddedCorpus {self.name}: {len(self):,} documents in {self.store}>"

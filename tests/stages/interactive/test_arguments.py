@@ -1,4 +1,4 @@
-"""Arguments of `embedonce.embed`, with a tiny encoder."""
+"""Arguments of `embedonce.embed` and a corpus in memory, with a tiny encoder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import embedonce
-from data.errors import CallError, RecipeMismatch
+from data.errors import BadData, CallError, RecipeMismatch
 from stages.embed import Options
+from stages.explain import read_source_texts
 from stages.interactive.arguments import encoding_options, list_argument
 from tests.tiny_encoder import make_encoder
 
@@ -70,3 +71,15 @@ def test_a_text_in_place_of_a_list_is_refused_with_the_list(embed: Embed, name: 
         embed(**{name: "low, high"})
     assert str(refused.value) == f'{name}="low, high" is one text. Pass a list: {name}=["low", "high"].'
     assert list_argument(name, ["low, high"]) == ("low, high",)
+
+
+def test_documents_in_memory_are_copied_as_long_as_they_are_there(embed: Embed, model: str, tmp_path: Path) -> None:
+    corpus = embed(model=model)
+    out = tmp_path / "copies.jsonl"
+    copies = embedonce.augment(corpus, "deletion", rate=0.5, out=out, progress=False)
+    assert 0 < len(copies) <= len(corpus.train) and out.is_file()
+    with pytest.raises(BadData, match="The texts of few were in memory when they were embedded") as refused:
+        embedonce.augment(embedonce.load_corpus(corpus.store, "few"), "deletion", out=out, progress=False)
+    assert "--" not in str(refused.value)
+    words = read_source_texts(corpus.table, corpus.table.keys, corpus.features.recipe)
+    assert "few was in memory when it was embedded" in words.notes[0]
