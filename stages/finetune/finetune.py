@@ -26,7 +26,7 @@ from stages.embed.network.backends import AUTO
 from stages.embed.pipeline.embed_request import EmbedRequest
 from stages.embed.pipeline.embed_source import embed_source
 from stages.embed.pipeline.encode_corpus import EmbedProgress
-from stages.finetune.preparation import LAYER, FinetuneRequest, Preparation, prepare
+from stages.finetune.preparation import FinetuneRequest, Preparation, prepare
 from stages.finetune.processes import Processes
 from stages.finetune.task import Fold
 from stages.fitting import runs
@@ -165,7 +165,7 @@ class _Trainings:
         from heads.classifiers.finetuned import FinetunedHead
         from stages.adapt.saving import save_adapted_encoder
 
-        prepared, folder = self._prepared, self._checkpoint.folder / LAYER
+        prepared, folder = self._prepared, self._prepared.layer_folder
         if prepared.is_trained:
             return FinetunedHead.load(folder), ()
         trained = self._train(number, fold)

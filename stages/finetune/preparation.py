@@ -18,7 +18,7 @@ from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.checkpoint import read_config
 from stages.embed.model_files.model_families import ENCODER_DECODER_FAMILIES
-from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder
+from stages.embed.model_files.saved_encoders import check_new_name, find_saved_encoder, read_training
 from stages.embed.network.backends import AUTO
 from stages.embed.pipeline.corpus import create_corpus_table
 from stages.embed.pipeline.embed_request import EmbedRequest
@@ -32,10 +32,9 @@ from stages.fitting.fit_checkpoint import FitCheckpoint
 if TYPE_CHECKING:
     from stages.finetune.training import Training
 
-__all__ = ["HEAD", "LAYER", "FinetuneRequest", "Preparation", "prepare"]
+__all__ = ["HEAD", "FinetuneRequest", "Preparation", "prepare"]
 
 HEAD = "finetuned"
-LAYER = "layer"  # in the checkpoint's folder: the head, before its encoder is saved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +106,15 @@ class Preparation:
         return fold_of
 
     @property
+    def layer_folder(self) -> Path:
+        """Where the layer is saved before the encoder of this name."""
+        return FitCheckpoint(self.run_folder).folder / f"layer-{self.name}"
+
+    @property
     def is_trained(self) -> bool:
-        """Whether an interrupted call has saved the layer and the encoder."""
-        return _is_trained(self.run_folder, self.name)
+        """Whether an interrupted call has saved the layer and the encoder, which another training may have made."""
+        encoder = find_saved_encoder(self.name)
+        return encoder is not None and self.layer_folder.is_dir() and read_training(encoder) == self.record
 
     def open_training(self) -> "Training":
         """What the trainings share; the texts are tokenized now."""
@@ -175,9 +180,7 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
     identity = _identity(request, encoder, task, bfloat16=bfloat16)
     name = request.name or f"{corpus.name}-{Path(request.options.model).name}-finetuned-{identity}"
     run_folder = request.runs / f"{HEAD}-{identity}"
-    if not run_folder.exists() and not _is_trained(run_folder, name):
-        check_new_name(name)
-    return Preparation(
+    prepared = Preparation(
         request=request,
         corpus=corpus,
         table=table,
@@ -190,6 +193,9 @@ def prepare(request: FinetuneRequest, notify: Callable[[str], None]) -> Preparat
         name=name,
         run_folder=run_folder,
     )
+    if not run_folder.exists() and not prepared.is_trained:
+        check_new_name(name)
+    return prepared
 
 
 def _check_request(request: FinetuneRequest) -> None:
@@ -239,8 +245,3 @@ def _identity(request: FinetuneRequest, encoder: Encoder, task: FinetuneTask, *,
         }
         | request.decision.identity(task.target)
     )
-
-
-def _is_trained(run_folder: Path, name: str) -> bool:
-    folder = FitCheckpoint(run_folder).folder / LAYER
-    return folder.is_dir() and find_saved_encoder(name) is not None

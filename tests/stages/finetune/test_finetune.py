@@ -17,11 +17,12 @@ import torch
 
 from data.documents import Corpus, Document
 from data.errors import CallError, ModelUnavailable
-from featurestore import FeatureStore
+from featurestore import EncoderTraining, FeatureStore
 from stages.comparing.table import compare
 from stages.deciding.decide import decide
 from stages.deciding.plan import DecisionPlan
 from stages.embed.encoder.options import Options
+from stages.embed.model_files.saved_encoders import remove_encoder, save_encoder
 from stages.explain.explanation import ExplanationOptions, explain_documents
 from stages.explain.source_text import SourceTexts
 from stages.finetune.estimate import activation_bytes, estimate
@@ -172,6 +173,25 @@ def test_an_interrupt_after_training_does_not_train_again(request_of: Request) -
     steps: list[int] = []
     assert run(request_of(), on_training=lambda now: steps.append(now.step)).is_new
     assert steps == []
+
+
+@pytest.mark.usefixtures("without_extra")
+def test_a_layer_is_of_the_encoder_that_its_own_training_saved(request_of: Request) -> None:
+    def save(name: str, training: EncoderTraining) -> None:
+        with save_encoder(name, training) as folder:
+            (folder / "config.json").write_text("{}")
+
+    interrupted = prepare(request_of(name="a"), lambda _: None)
+    interrupted.layer_folder.mkdir(parents=True)
+    save("a", interrupted.record)
+    assert prepare(request_of(name="a"), lambda _: None).is_trained
+    save("b", interrupted.record)
+    with pytest.raises(CallError, match="exists already"):
+        prepare(request_of(name="b"), lambda _: None)
+    remove_encoder("a")
+    save("a", prepare(request_of(settings=replace(FAST, seed=1), name="c"), lambda _: None).record)
+    with pytest.raises(CallError, match="exists already"):
+        prepare(request_of(name="a"), lambda _: None)
 
 
 def make_encoder_without_dropout(folder: Path) -> Path:
