@@ -238,6 +238,7 @@ def _identity(request: FinetuneRequest, encoder: Encoder, task: FinetuneTask, *,
             "settings": request.settings.to_json(encoder.dim),
             "bfloat16": bfloat16,
             "encoder": encoder.recipe.fingerprint,
+            "layers": request.options.layers,  # of the store; training reads the last one
             "documents": task.documents_hash,
             "order": task.target.labels if request.order else (),
             "tune": request.tune,

@@ -336,6 +336,16 @@ def test_wrong_calls_are_refused_before_training(request_of: Request) -> None:
         run(request_of(name="a/b"))
 
 
+@pytest.mark.usefixtures("without_extra")
+def test_what_the_store_has_of_each_layer_is_part_of_the_identity(request_of: Request) -> None:
+    options = request_of().options
+    folders = {
+        prepare(request_of(options=replace(options, layers=layers)), lambda _: None).run_folder
+        for layers in ("last", "all")
+    }
+    assert len(folders) == 2
+
+
 SCRIPT = """
 import json, sys
 from pathlib import Path
