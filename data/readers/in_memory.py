@@ -118,6 +118,11 @@ def _table_of_splits(source: dict[Any, Any], spec: SourceSpec) -> Table:
         )
     if not splits:
         raise CallError("The dict has no splits. Pass at least one document.")
+    if lists := [str(key) for key, rows in source.items() if isinstance(rows, list | tuple)]:
+        raise CallError(
+            f"{join_names(lists)} of the dict {'is a list' if len(lists) == 1 else 'are lists'}. Pass a data frame or "
+            "a dataset for each split, or one list of all texts."
+        )
     tables = (_table_of_rows(source[key], f"split {key}") for key in splits)
     return join_tables(MEMORY, list(filter(None, splits.values())), tables)
 

@@ -184,7 +184,12 @@ def test_a_dict_of_splits_is_one_corpus_with_these_splits(library: str) -> None:
         ({"letters": None}, SourceSpec(), r"'letters' is not the name of a split \(train, validation or test\)"),
         ({}, SourceSpec(), "The dict has no splits"),
         ({"train": None}, SourceSpec(split="side"), "split='side' names a column, but the keys of the dict name"),
-        ({"train": ["a"]}, SourceSpec(), "An object of type list is no source of documents"),
+        (
+            {"train": ["a"]},
+            SourceSpec(),
+            "'train' of the dict is a list. Pass a data frame or a dataset for each split",
+        ),
+        ({"train": ["a"], "test": ("b",)}, SourceSpec(), "'train', 'test' of the dict are lists"),
     ],
 )
 def test_a_dict_that_has_no_splits_is_refused(source: Any, spec: SourceSpec, sentence: str) -> None:
