@@ -7,6 +7,8 @@ front, which makes it a text for every spreadsheet (OWASP, "CSV Injection"). So 
 if it had got one: `restore` gives every text back.
 """
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 
@@ -43,6 +45,13 @@ def join_names(names: Sequence[str], most: int = MOST_NAMES, *, quoted: bool = T
     """The first `most` names, in quotation marks unless not `quoted`, and how many more: "'a', 'b' and 3 more"."""
     shown = ", ".join(f"'{name}'" if quoted else name for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def csv_row(cells: Sequence[str]) -> str:
+    """The cells as a row of a CSV file without its line end, as an option with several names takes them."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow(cells)
+    return row.getvalue()
 
 
 def format_duration(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """Commands for the next step of a check: on the documents of a run, and with what it was fitted with."""
 
-import csv
-import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -9,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from data.errors import EmbedOnceError
+from data.text_format import csv_row
 from heads.core.hyperparameters import from_json, hyperparameters_in, with_explicit_defaults
 from heads.evaluation.decisions.objective_request import default_objective
 from heads.registry import LOADED_HEADS, STACKING_HEADS, head_class, shown_names
@@ -107,7 +106,7 @@ def _options(record: runs.Record) -> Iterator[tuple[str, ...]]:
     if record.unlabeled:
         yield ("--skip-unlabeled",)
     if record.kind == "ordinal":
-        yield "--order", _csv_row(record.labels)
+        yield "--order", csv_row(record.labels)
     if record.scored_level is not None:
         yield "--scored-level", str(record.scored_level)
     if record.validate_on == "split":
@@ -132,12 +131,6 @@ def _decision_options(record: runs.Record, *, has_costs: bool) -> Iterator[tuple
     yield from ((name, str(value)) for name, value in values.items() if value is not None)
     if options.per_label:
         yield ("--per-label",)
-
-
-def _csv_row(cells: Sequence[str]) -> str:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(cells)
-    return row.getvalue()
 
 
 def _own_settings(record: runs.Record) -> dict[str, str]:

@@ -1,11 +1,10 @@
 """Commands that encode the corpus of a run again with finer vectors, and fit a head on them."""
 
-import csv
-import io
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from data.source_spec import SourceSpec
+from data.text_format import csv_row
 from featurestore import Location, Recipe
 from stages.embed.encoder.options import Options
 from stages.embed.pipeline.encoding_choice import options_from_recipe
@@ -53,7 +52,7 @@ def _source(record: Record) -> Iterator[str]:
         if name in _REPEATED and not (name == "text" and spec.template):
             yield from (f"{option}={item}" for item in value)
         elif name in _LISTED:
-            yield f"{option}={_csv_row(value)}"
+            yield f"{option}={csv_row(value)}"
         elif name == "template":
             yield f"{option}={_escape_template(value)}"
         elif name not in ("files", *_REPEATED):
@@ -83,16 +82,10 @@ def _fit(record: Record) -> Iterator[str]:
     if record.unlabeled:
         yield "--skip-unlabeled"
     if record.kind == "ordinal":
-        yield f"--order={_csv_row(record.labels)}"
+        yield f"--order={csv_row(record.labels)}"
     if record.scored_level is not None:
         yield f"--scored-level={record.scored_level}"
 
 
 def _escape_template(template: str) -> str:
     return template.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t")
-
-
-def _csv_row(cells: Sequence[str]) -> str:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow(cells)
-    return row.getvalue()
