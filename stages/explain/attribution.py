@@ -46,8 +46,9 @@ class AttributionInput:
     def margins(self, bags: Bags) -> NDArray[np.float64]:
         """How strongly the head predicts the label for each document of `bags`: float64 (documents,).
 
-        The log-odds of the label; against another label, the logarithm of the ratio of the two probabilities. A
-        constant that is added to all logits changes neither.
+        The log-odds of the label. Against another label, the logarithm of the ratio of the two probabilities; for a
+        multi-label head, which gives each label log-odds of its own, the difference of the two. A constant that is
+        added to all scores of a head with one label per document changes neither.
         """
         scores = self.head.decision_function(bags).astype(np.float64)
         label_scores = scores[:, self.column]

@@ -84,7 +84,8 @@ class Explanation:
         probabilities: all labels with their probabilities, the highest first.
         label: the label that is explained.
         against: the label that it is compared with; None for all others.
-        margin: log-odds of the label, or log-odds against the other label.
+        margin: log-odds of the label, or log-odds against the other label; for a multi-label run, minus those of it.
+        is_multilabel: whether documents may have several labels.
         method: one of METHODS.
         level: one of LEVELS.
         attributions: one per unit, in the order of the text; empty if the head reads the document as a single unit.
@@ -103,6 +104,7 @@ class Explanation:
     label: str
     against: str | None
     margin: float
+    is_multilabel: bool
     method: str
     level: str
     attributions: tuple[Attribution, ...]
@@ -141,7 +143,8 @@ class Explanation:
     def meaning(self) -> str:
         """What a contribution is, in one sentence."""
         unit = self.level.removesuffix("s")
-        odds = "log-odds" if self.against is None else f"log-odds against '{self.against}'"
+        relation = "minus those of" if self.is_multilabel else "against"
+        odds = "log-odds" if self.against is None else f"log-odds {relation} '{self.against}'"
         return {
             "occlusion": f"Decrease of the label's {odds} ({self.margin:+.2f}) when the {unit} is left out.",
             "gradient": f"Gradient of the label's {odds} ({self.margin:+.2f}) times the input of the {unit}.",
@@ -261,6 +264,7 @@ def _explain(
         label=label,
         against=options.against,
         margin=float(inputs.margins(bags)[0]),
+        is_multilabel=head.multilabel_,
         method=options.method,
         level=inputs.level,
         attributions=_attributions(document, inputs.level, contributions),

@@ -1,6 +1,6 @@
 """Every method finds the planted evidence, with the right sign; for a linear head, its exact value."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from heads.classifiers.knn import KNNHead
 from heads.classifiers.linear import LinearHead
 from heads.classifiers.mil import MILHead
 from heads.core.head import Head
-from heads.planted_signals import Planted, multilabel_signal
+from heads.planted_signals import Planted, mean_signal, multilabel_signal
 from heads.registry import HEADS, make_head
 from heads.testing import training_of
 from stages.explain import attribution as attribution_module
 from stages.explain.attribution import METHODS, AttributionInput, attention, check_method, gradient, occlusion
+from stages.explain.explanation import Explanation
 from stages.explain.levels import TokenLayout
 from tests.heads.planted import single_position_signal
 
@@ -86,6 +87,26 @@ def test_the_margin_of_a_multilabel_head_is_the_logit_of_the_label() -> None:
     head = LinearHead().fit(planted.bags, planted.y)
     inputs = make_inputs(head, planted.bags[3], 1)
     assert inputs.margins(inputs.bags) == head.decision_function(planted.bags[3])[:, 1]
+
+
+@pytest.mark.parametrize("is_multilabel", [False, True])
+def test_log_odds_against_a_label_are_a_difference_if_documents_may_have_both(is_multilabel: bool) -> None:
+    planted = multilabel_signal() if is_multilabel else mean_signal()
+    head = LinearHead().fit(planted.bags, planted.y)
+    margin = make_inputs(head, planted.bags[3], head.classes_[1], against=0).margins(planted.bags[3])
+    shares = head.predict_proba(planted.bags[3])[0].astype(float)
+    odds = shares / (1 - shares)
+    ratio = odds[1] / odds[0] if is_multilabel else shares[1] / shares[0]
+    np.testing.assert_allclose(margin, np.log(ratio), atol=1e-2)
+
+
+@pytest.mark.parametrize(("is_multilabel", "relation"), [(False, "against"), (True, "minus those of")])
+def test_the_sentence_on_contributions_says_what_is_compared(is_multilabel: bool, relation: str) -> None:
+    unread: dict[str, Any] = dict.fromkeys(each.name for each in fields(Explanation))
+    compared = {"label": "oil", "against": "gas", "margin": 1.5, "is_multilabel": is_multilabel}
+    explanation = Explanation(**unread | compared | {"level": "chunks", "method": "occlusion"})
+    odds = f"log-odds {relation} 'gas' (+1.50)"
+    assert explanation.meaning == f"Decrease of the label's {odds} when the chunk is left out."
 
 
 def test_contributions_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
