@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -117,7 +118,12 @@ def _last_layers(encoder: nn.Module, count: int) -> Iterator[nn.Module]:
         )
     if count > depth:
         raise CallError(f"--train last:{count}: the encoder has {depth} layers. Use at most last:{depth}, or all.")
-    yield from stacks[0][depth - count :]
+    stack = stacks[0]
+    yield from stack[depth - count :]
+    parent = next(module for module in encoder.modules() if stack in module.children())
+    _, *following = dropwhile(lambda module: module is not stack, parent.children())
+    # embeddings and further stacks there are of every layer: the positions of MPNet, the norms of XLM
+    yield from takewhile(lambda module: not isinstance(module, (nn.Embedding, nn.ModuleList)), following)
 
 
 def pool_logits(logits: torch.Tensor, windows: torch.Tensor, pooling: str) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The network that is fine-tuned: it is the factors that are kept, however its batches are divided."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,20 @@ def test_the_last_layers_are_trained_alone(folder: Path) -> None:
     assert {name for name in names if ".layer.1." not in name} == {"layer.weight", "layer.bias"}
     with pytest.raises(CallError, match="the encoder has 2 layers"):
         classifier(folder, opened(folder), train="last:3")
+
+
+@pytest.mark.parametrize(
+    ("family", "names"), [("modernbert", {"final_norm.weight"}), ("qwen3", {"norm.weight"}), ("mpnet", set())]
+)
+def test_the_norm_after_the_last_layer_is_trained_with_it(tmp_path: Path, family: str, names: set[str]) -> None:
+    folder = make_encoder(tmp_path / family, family)
+    encoder = opened(folder)
+    network = classifier(folder, encoder, train="last:1")
+    of_encoder = {name.removeprefix("encoder.") for name in trained_names(network) if name.startswith("encoder.")}
+    assert {name for name in of_encoder if not re.search(r"layers?\.1\.", name)} == names
+    for rows, batch in MicroBatches(tokenized(encoder), encoder, 4096).split(np.arange(len(TEXTS))):
+        (network(batch) * torch.from_numpy(rows + 1.0)[:, None]).sum().backward()
+    assert all(weight.grad is not None for weight in network.parameters() if weight.requires_grad)
 
 
 def test_layers_that_share_their_weights_are_not_trained_apart(tmp_path: Path) -> None:
