@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from data.errors import CallError
 from data.interrupt import Interrupts
@@ -20,6 +23,8 @@ from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches,
 from stages.finetune.classifier import EncoderClassifier
 
 __all__ = ["DocumentTrainer", "StepProgress", "TrainingCallback"]
+
+_METRIC = "eval_macro_f1"
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,20 @@ class DocumentTrainer(CheckpointTrainer):
             model, arguments, train_dataset=dataset, eval_dataset=evaluation and dataset, optimizers=optimizers
         )
         if evaluation is not None:
-            self.add_callback(EarlyStoppingCallback(patience))
+            self.add_callback(_EarlyStopping(patience))
+        self._patience = patience
         self._sampler, self._micro_batches, self._losses = sampler, micro_batches, losses
         self._bfloat16, self._evaluation = bfloat16, evaluation
+
+    def train_from(self, checkpoint: Path | None) -> None:
+        """Train from a checkpoint, if there is one. Raises as `train`."""
+        if checkpoint is None:
+            self.train()
+            return
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if self._evaluation is not None and _epochs_without_improvement(state) >= self._patience:
+            self.args.num_train_epochs = round(state.epoch)  # it had stopped early; nothing is left but the best epoch
+        self.train(resume_from_checkpoint=str(checkpoint))
 
     def get_train_dataloader(self) -> "DataLoader[TrainingBatch]":
         """The batches of this process; accelerate would divide them among the processes once more."""
@@ -128,6 +144,20 @@ class DocumentTrainer(CheckpointTrainer):
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Nothing: the second name of a tensor that was written once is not missing."""
+
+
+class _EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]  # as below
+    """Counts the epochs before an interrupt, too."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
+        super().on_train_begin(args, state, control, **options)
+        self.early_stopping_patience_counter = _epochs_without_improvement(state)
+
+
+def _epochs_without_improvement(state: TrainerState) -> int:
+    """The number of evaluations after the best one."""
+    values = [entry[_METRIC] for entry in state.log_history if _METRIC in entry]
+    return len(values) - 1 - int(np.argmax(values)) if values else 0
 
 
 class _EpochLoader(DataLoader[TrainingBatch]):

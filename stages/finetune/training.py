@@ -104,9 +104,8 @@ class Training:
             micro_batches = self.micro_batches(classifier)
             trainer = self._trainer(classifier, fold, y, classes.tolist(), micro_batches, folder)
             trainer.add_callback(callback)
-            checkpoint = last_checkpoint(folder)
             with callback.interrupts if self.processes.ranks == 1 else nullcontext():
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+                trainer.train_from(last_checkpoint(folder))
         trained = classifier.trained_parameters
         classifier.merge_adapter()
         head = FinetunedHead(vector=self.settings.vector, pooling=self.settings.pooling, seed=self.settings.seed)

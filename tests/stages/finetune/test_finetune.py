@@ -164,6 +164,36 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_result(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_early_stopping_counts_the_epochs_before_an_interrupt(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    from stages.finetune.classifier import EncoderClassifier
+    from stages.finetune.training import Training
+
+    values, evaluated = (0.5, 0.4, 0.3, 0.9), list[float]()
+
+    def macro_f1(*_: Any) -> float:
+        evaluated.append(values[len(evaluated)])
+        return evaluated[-1]
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_macro_f1", macro_f1)
+    request = request_of(settings=replace(FAST, epochs=6))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if is_stopped:
+            patch.setattr(EncoderClassifier, "merge_adapter", interrupt)
+        run(request, on_training=Stop(-1 if is_stopped else 2 * 5 + 1))
+    assert evaluated == list(values[: 3 if is_stopped else 2])
+    steps: list[int] = []
+    run(request, on_training=lambda now: steps.append(now.step))
+    assert evaluated == [0.5, 0.4, 0.3]
+    assert steps[-1] == 3 * 5
+
+
+@pytest.mark.long
 def test_an_interrupt_after_training_does_not_train_again(request_of: Request) -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
