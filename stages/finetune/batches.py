@@ -1,7 +1,8 @@
 """What the Trainer reads: batches of documents with their windows, targets and weights, divided to fit into memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from data.errors import EmbedOnceError
 from data.text_format import plural
 from heads.training.samplers import EpochBatches, RankBatch
+from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.windows.window_arrays import Windows
 from stages.finetune.classifier import WindowBatch
@@ -17,6 +19,7 @@ from stages.finetune.classifier import WindowBatch
 __all__ = ["DocumentDataset", "EpochSampler", "MicroBatches", "TrainingBatch"]
 
 Rows = NDArray[np.int64]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,20 @@ class MicroBatches:
             part = order[start:stop]
             yield part, WindowBatch.of(self._windows, rows[part], self._encoder, self.limit)
             start = stop
+
+    def retry(self, rows: Rows, attempt: Callable[[], Result]) -> Result:
+        """What `attempt` returns, which reads `rows`; called again with smaller parts whenever memory runs out.
+
+        Raises EmbedOnceError if parts cannot be smaller.
+        """
+        while True:
+            try:
+                return attempt()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            empty_gpu_cache()  # behind the block of the error, which keeps the tensors of the attempt
+            self.halve(rows)
 
     def halve(self, rows: Rows) -> None:
         """Make parts smaller, because memory ran out for one of `rows`. Raises EmbedOnceError if none can be."""

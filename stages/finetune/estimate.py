@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from featurestore import free_memory
 from heads.core.inputs import encode
 from heads.training.network_head import seeded
+from heads.training.samplers import RankBatch
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.pipeline.length_buckets import stored_bytes
 from stages.finetune.preparation import FinetuneRequest, prepare
@@ -97,21 +99,27 @@ def _time_steps(
 ) -> float:
     """Seconds per position of a step, without its optimizer, which takes little time."""
     losses, targets, weight = training.losses(y, classes)
-    micro_batches = training.micro_batches(classifier)
-    seconds, read, deadline = 0.0, 0, math.inf
-    classifier.train()
-    for number, batch in enumerate(training.batches(fold, y, weight).of_epoch(0)):
-        started, rows = time.perf_counter(), fold.learned[batch.rows]
-        for documents, windows in micro_batches.split(rows):
+
+    def time_step(batch: RankBatch) -> float:
+        classifier.zero_grad()  # of an attempt that did not fit
+        started = time.perf_counter()
+        for documents, windows in training.micro_batches.split(fold.learned[batch.rows]):
             of_part = torch.from_numpy(batch.rows[documents])
             with torch.autocast(classifier.device.type, torch.bfloat16, enabled=training.bfloat16):
                 logits = classifier(windows)
             values = (each[of_part].to(logits.device) for each in (targets, weight))
             losses(logits.float(), *values).sum().backward()  # type: ignore[no-untyped-call]  # torch's own gap
+        return time.perf_counter() - started
+
+    seconds, read, deadline = 0.0, 0, math.inf
+    classifier.train()
+    for number, batch in enumerate(training.batches(fold, y, weight).of_epoch(0)):
+        rows = fold.learned[batch.rows]
+        step_seconds = training.micro_batches.retry(rows, partial(time_step, batch))
         if number == 0 and len(y) > training.settings.batch_size:  # its time includes what a device sets up once
             deadline = time.perf_counter() + TIMED_SECONDS
             continue
-        seconds, read = seconds + time.perf_counter() - started, read + int(training.positions[rows].sum())
+        seconds, read = seconds + step_seconds, read + int(training.positions[rows].sum())
         if time.perf_counter() > deadline:
             break
     classifier.zero_grad()
@@ -122,7 +130,7 @@ def activation_bytes(training: "Training", classifier: "EncoderClassifier") -> i
     """What backpropagation keeps of the largest step."""
     config: Any = classifier.encoder.config
     longest = int(training.positions.max()) * training.settings.batch_size
-    positions = min(longest, training.micro_batches(classifier).limit)
+    positions = min(longest, training.micro_batches.limit)
     window = int(training.windows.length.max()) + training.encoder.extra_positions
     heads = getattr(config, "num_attention_heads", 0)
     attention = KEPT_ATTENTION * heads * window if classifier.device.type == "cpu" else 0

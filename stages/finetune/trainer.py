@@ -18,7 +18,6 @@ from data.errors import CallError
 from data.interrupt import Interrupts
 from heads.training.losses import Losses
 from stages.adapt.trainer import CHECKPOINT_SECONDS, CheckpointTrainer
-from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 from stages.finetune.batches import DocumentDataset, EpochSampler, MicroBatches, TrainingBatch
 from stages.finetune.classifier import EncoderClassifier
 
@@ -99,25 +98,16 @@ class DocumentTrainer(CheckpointTrainer):
         inputs: dict[str, Any],
         num_items_in_batch: Any = None,  # noqa: ARG002 - the loss is divided by documents
     ) -> torch.Tensor:
-        """Add the gradients of one batch; if memory runs out, begin it again in smaller parts."""
+        """Compute the gradients of one batch; if memory runs out, begin it again in smaller parts."""
         batch: TrainingBatch = inputs["batch"]
         model.train()
-        while True:
-            try:
-                loss = self._add_gradients(model, batch)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            else:
-                break
-            model.zero_grad()
-            empty_gpu_cache()
-            self._micro_batches.halve(batch.rows)
+        loss = self._micro_batches.retry(batch.rows, lambda: self._compute_gradients(model, batch))
         if not torch.isfinite(loss):
             raise CallError(f"The loss is not finite after step {self.state.global_step:,}. Choose a lower --lr.")
         return loss
 
-    def _add_gradients(self, model: nn.Module, batch: TrainingBatch) -> torch.Tensor:
+    def _compute_gradients(self, model: nn.Module, batch: TrainingBatch) -> torch.Tensor:
+        model.zero_grad()  # of an attempt that did not fit
         total = torch.zeros((), device=self.args.device)
         parts = list(self._micro_batches.split(batch.rows))
         for number, (documents, windows) in enumerate(parts, start=1):

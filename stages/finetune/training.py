@@ -101,8 +101,7 @@ class Training:
         callback = TrainingCallback(on_progress)
         with seeded(self.settings.seed), silence_transformers():
             classifier = self.build(len(classes))
-            micro_batches = self.micro_batches(classifier)
-            trainer = self._trainer(classifier, fold, y, classes.tolist(), micro_batches, folder)
+            trainer = self._trainer(classifier, fold, y, classes.tolist(), folder)
             trainer.add_callback(callback)
             with callback.interrupts if self.processes.ranks == 1 else nullcontext():
                 trainer.train_from(last_checkpoint(folder))
@@ -111,7 +110,7 @@ class Training:
         head = FinetunedHead(vector=self.settings.vector, pooling=self.settings.pooling, seed=self.settings.seed)
         layer = classifier.layer
         weight, bias = (values.detach().float().cpu().numpy() for values in (layer.weight, layer.bias))
-        return TrainedFold(head.set_layer(names, weight, bias, trained), classifier, tuple(self._notes(micro_batches)))
+        return TrainedFold(head.set_layer(names, weight, bias, trained), classifier, tuple(self._notes()))
 
     def build(self, classes: int) -> EncoderClassifier:
         """The network with a layer of random weights, on the device of this process."""
@@ -120,17 +119,21 @@ class Training:
         network = TorchNetwork(self.folder, layers, "float32", device, trust=bool(config.code_hashes), onednn=False)
         return EncoderClassifier(network, self.encoder, classes, self.settings).to(network.device)
 
-    def micro_batches(self, classifier: EncoderClassifier) -> MicroBatches:
-        """Batches divided by what a device usually has memory for."""
-        return MicroBatches(self.windows, self.encoder, POSITIONS[classifier.device.type])
+    @cached_property
+    def micro_batches(self) -> MicroBatches:
+        """Batches divided by what the device usually has memory for, or by what it turned out to have."""
+        device = torch.device(self.processes.device(self.options.device))
+        return MicroBatches(self.windows, self.encoder, POSITIONS[device.type])
 
     def scores(self, classifier: EncoderClassifier, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Logits of documents in float32, (rows, classes)."""
-        micro_batches = self.micro_batches(classifier)
+        """Logits of documents in float32, (rows, classes). Raises EmbedOnceError if one does not fit into memory."""
+        return self.micro_batches.retry(rows, lambda: self._scores(classifier, rows))
+
+    def _scores(self, classifier: EncoderClassifier, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         scores = np.empty((len(rows), classifier.layer.out_features), dtype=np.float32)
         classifier.eval()
         with torch.inference_mode():
-            for documents, batch in micro_batches.split(rows):
+            for documents, batch in self.micro_batches.split(rows):
                 scores[documents] = classifier(batch).cpu().numpy()
         return scores
 
@@ -172,7 +175,6 @@ class Training:
         fold: Fold,
         y: NDArray[Any],
         classes: list[Any],
-        micro_batches: MicroBatches,
         folder: Path,
     ) -> "DocumentTrainer":
         from stages.finetune.trainer import DocumentTrainer
@@ -190,7 +192,7 @@ class Training:
             self._arguments(folder, classifier.device.type, validates=self._validates),
             DocumentDataset(fold.learned, targets, weight, ranks),
             EpochSampler(batches, rank, ranks),
-            micro_batches,
+            self.micro_batches,
             losses,
             self.optimizers(classifier, len(batches) * self.settings.epochs),
             bfloat16=self.bfloat16,
@@ -257,9 +259,9 @@ class Training:
         )
         return optimizer, schedule
 
-    def _notes(self, micro_batches: MicroBatches) -> Iterator[str]:
-        if micro_batches.halvings:
+    def _notes(self) -> Iterator[str]:
+        if self.micro_batches.halvings:
             yield (
-                f"Memory ran out: a step was divided into parts of at most {micro_batches.limit:,} tokens, which does "
-                "not change the result."
+                f"Memory ran out: batches were divided into parts of at most {self.micro_batches.limit:,} tokens, "
+                "which does not change the result."
             )

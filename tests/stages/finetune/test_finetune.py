@@ -233,6 +233,27 @@ def make_encoder_without_dropout(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("without_extra")
+def test_memory_that_runs_out_divides_scoring_and_the_dry_run_too(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stages.finetune.classifier import EncoderClassifier, WindowBatch
+
+    training = prepare(request_of(), lambda _: None).open_training()
+    network, rows = training.build(3), np.arange(20)
+    whole, forward = training.scores(network, rows), EncoderClassifier.forward
+
+    def small(self: EncoderClassifier, batch: WindowBatch) -> Any:
+        if len(batch.windows) > 4:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(self, batch)
+
+    monkeypatch.setattr(EncoderClassifier, "forward", small)
+    np.testing.assert_allclose(training.scores(network, rows), whole, atol=1e-5)
+    assert training.micro_batches.halvings
+    assert estimate(request_of(), notify=lambda _: None).seconds > 0
+
+
 @pytest.mark.long
 def test_memory_that_runs_out_divides_a_step_and_does_not_change_the_result(
     request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -317,9 +338,8 @@ def test_a_dry_run_writes_nothing(request_of: Request, tmp_path: Path) -> None:
 def test_the_memory_of_a_step_is_what_backpropagation_keeps(request_of: Request) -> None:
     training = prepare(request_of(), lambda _: None).open_training()
     network = training.build(3).train()
-    micro_batches = training.micro_batches(network)
     longest = np.argsort(-training.positions)[: FAST.batch_size]
-    ((_, batch),) = micro_batches.split(longest)
+    ((_, batch),) = training.micro_batches.split(longest)
     weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
