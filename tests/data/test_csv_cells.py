@@ -40,5 +40,5 @@ def test_csv_is_written_where_cells_are_neutralized_and_for_the_tables_of_a_stor
         file for name in folders for file in ([root / name] if name.endswith(".py") else (root / name).rglob("*.py"))
     ]
     writers = {str(file.relative_to(root)) for file in files if "csv.writer(" in file.read_text(encoding="utf-8")}
-    of_commands = {"stages/comparing/repeat_command.py"}  # labels in one option
+    of_commands = {"data/text_format.py"}  # labels in one option
     assert writers == {"stages/fitting/predictions.py", "featurestore/store/corpus_rows.py"} | of_commands
