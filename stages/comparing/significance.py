@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from operator import attrgetter
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.splits import Split
 from heads.evaluation.metrics import ConfidenceInterval, Metric
@@ -56,7 +58,8 @@ def compare_with_best(
 
     The first one is the best of all, so each pair of configurations could have been the one that is tested, and
     p-values are adjusted for this many tests. If only the pairs with the best one were counted, a difference would be
-    found between ten equally good runs in 15 % of the cases instead of 5 %.
+    found between ten equally good runs in 15 % of the cases instead of 5 %. Configurations with the same predictions,
+    such as two decisions with one rule, count once: there is nothing to test between them.
 
     Args:
         entries: configurations on the same documents, the best first.
@@ -67,7 +70,10 @@ def compare_with_best(
     Returns:
         The comparisons of those that have scored documents in common with the best one.
     """
-    record, family = entries[0].first.record, len(entries) * (len(entries) - 1) // 2
+    record = entries[0].first.record
+    equal_to = _equal_entries(entries, predictions, record.ranking_split, metric)
+    distinct = len(set(equal_to.values()))
+    family = distinct * (distinct - 1) // 2
     # an adjusted p-value of a pair can be below 0.05 for at most 2,500 pairs, of 71 configurations
     exchanges = int(np.clip(40 * family, EXCHANGES, MOST_EXCHANGES))
     comparisons, differences, optimism = dict[str, PairedComparison](), dict[str, ConfidenceInterval](), None
@@ -78,8 +84,29 @@ def compare_with_best(
             optimism = correct_selection(aligned.sampled)
     for aligned in _align(entries, predictions, Split.TEST, metric):
         differences |= zip(aligned.others, paired_differences(aligned.sampled), strict=True)
-    adjusted = adjust_holm([each.p_value for each in comparisons.values()], family)
-    return Significance(comparisons, dict(zip(comparisons, adjusted, strict=True)), differences, optimism)
+    p_values = {equal_to[name]: paired.p_value for name, paired in comparisons.items()}
+    p_values.pop(entries[0].first.name, None)
+    adjusted = dict(zip(p_values, adjust_holm(list(p_values.values()), family), strict=True))
+    of_each = {name: adjusted.get(equal_to[name], 1.0) for name in comparisons}
+    return Significance(comparisons, of_each, differences, optimism)
+
+
+def _equal_entries(
+    entries: Sequence[Entry], predictions: Mapping[str, Predictions], split: Split, metric: Metric
+) -> dict[str, str]:
+    """The name of each configuration -> the first one with the same predictions of the same documents."""
+    first_of: dict[tuple[object, ...], str] = {}
+    found = {}
+    for entry in entries:
+        rows = entry.predictions(split, predictions)
+        key = tuple((hash(tuple(each.ids)), sha256(_values(each, metric).tobytes()).digest()) for each in rows)
+        found[entry.first.name] = first_of.setdefault(key or (entry.first.name,), entry.first.name)
+    return found
+
+
+def _values(predictions: Predictions, metric: Metric) -> NDArray[Any]:
+    """What a metric is of: probabilities, or predicted codes."""
+    return predictions.probabilities if metric.needs == "probabilities" else predictions.predicted
 
 
 def _align(
@@ -89,8 +116,7 @@ def _align(
 
     Those of documents for which the metric is not defined are left out.
     """
-    record, needs_probabilities = entries[0].first.record, metric.needs == "probabilities"
-    values = attrgetter("probabilities" if needs_probabilities else "predicted")
+    record = entries[0].first.record
     best, *others = (entry.predictions(split, predictions) for entry in entries)
     by_ids: dict[tuple[str, ...], dict[str, list[Predictions]]] = {}
     for entry, rows in zip(entries[1:], others, strict=True):
@@ -102,8 +128,8 @@ def _align(
         if not common:
             continue
         rows_of_others = [row_of[best[0].ids[row]] for row in common]
-        aligned = [[values(each)[common] for each in best]]
-        aligned += [[values(each)[rows_of_others] for each in of] for of in members.values()]
+        aligned = [[_values(each, metric)[common] for each in best]]
+        aligned += [[_values(each, metric)[rows_of_others] for each in of] for of in members.values()]
         with suppress(UndefinedMetric):
             sampled = SampledMetric.of(best[0].truth[common], aligned, len(record.labels), metric, record.hierarchy)
             yield _Aligned(sampled, list(members), is_whole=len(common) == len(best[0].ids) == len(ids))

@@ -185,6 +185,17 @@ def test_runs_of_one_seed_and_decided_runs_are_rows_of_their_own(folder: Folder)
     assert len(group_seeds(weighted, ACCURACY)) == 2
 
 
+def test_runs_with_the_same_predictions_count_once(folder: Folder) -> None:
+    runs = [folder.add(f"distinct-{wrong}", wrong, hyperparameters={"of": wrong}) for wrong in (4, 20, 40)]
+    same = [folder.add(f"same-{wrong}", wrong, hyperparameters={"as": wrong}) for wrong in (4, 20)]
+    before = {row.run: row.adjusted_p_value for row in compare(runs, metric=ACCURACY).rows}
+    rows = {row.run: row.adjusted_p_value for row in compare([*runs, *same], metric=ACCURACY).rows}
+    best, equal = ("distinct-4", "same-4") if rows["distinct-4"] is None else ("same-4", "distinct-4")
+    assert rows[best] is None and rows[equal] == 1.0
+    assert rows["same-20"] == rows["distinct-20"] == before["distinct-20"]
+    assert rows["distinct-40"] == before["distinct-40"]
+
+
 def test_every_p_value_is_adjusted_for_all_pairs(folder: Folder) -> None:
     runs = [folder.add(f"run-{wrong}", wrong) for wrong in (4, 20, 40)]
     comparison = compare(runs, metric=ACCURACY)
