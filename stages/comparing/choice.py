@@ -1,7 +1,8 @@
 """Which run to take: the cheapest one that is not worse than the best by more than a margin.
 
-A difference is the measured one. The best of several runs was chosen by its metric, which is therefore too high rather
-than too low, so that a run within the margin loses less than it seems. How certain that is, is in the sentence.
+The measured difference is within the margin, and on other documents it is so more likely than not. More is not asked
+for: the best of several runs was chosen by its metric, which is therefore too high rather than too low, so that a run
+within the margin loses less than it seems. How certain it is, is in the sentence.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ __all__ = ["COSTS", "MARGIN", "Choice", "Cost", "choose_run", "entry_cost", "is_
 Cost: TypeAlias = Literal["predict", "fit", "size"]
 COSTS: tuple[Cost, ...] = ("predict", "fit", "size")
 MARGIN = 0.005
+LIKELY = 0.5  # the lowest probability that a run is within the margin on other documents
 NOISE = 1.25  # times that differ by less are equal: measured again, they change by as much
 
 
@@ -81,8 +83,7 @@ def choose_run(
     if not comparisons:
         return None
     best, *others = entries
-    near = (entry for entry in others if entry.first.name in comparisons)
-    within = [best, *(each for each in near if comparisons[each.first.name].difference.value >= -margin - ROUNDING)]
+    within = [best, *(each for each in others if _is_within(comparisons.get(each.first.name), margin))]
     cheapest_first = sorted(within, key=lambda entry: entry_cost(entry, cost))  # stable: the better one first
     lowest = entry_cost(cheapest_first[0], cost)
     chosen = next(entry for entry in within if is_as_cheap(entry_cost(entry, cost), lowest, cost))
@@ -103,6 +104,13 @@ def choose_run(
         candidates=tuple(entry.first.name for entry in cheapest_first),
     )
     return replace(choice, sentence=_describe(choice, entries, chosen, metric))
+
+
+def _is_within(comparison: PairedComparison | None, margin: float) -> bool:
+    """Whether a run is not worse than the best by more than the margin; None if they were not compared."""
+    if comparison is None:
+        return False
+    return comparison.difference.value >= -margin - ROUNDING and comparison.not_worse >= LIKELY
 
 
 def is_as_cheap(value: float, lowest: float, cost: Cost) -> bool:
@@ -189,7 +197,7 @@ def _describe(choice: Choice, entries: Sequence[Entry], chosen: Entry, metric: M
     if is_as_cheap(choice.run_cost, lowest, choice.cost):
         cheap = words.cheapest if choice.run_cost <= lowest else words.equal
         return f"{take}: {its_best}, and {cheap.format(words.format(choice.run_cost))}."
-    return f"{take}: {its_best}, and none of those {words.cheaper} is within {choice.margin:g} of it."
+    return f"{take}: {its_best}, and none of those {words.cheaper} is likely to be within {choice.margin:g} of it."
 
 
 def _has_same_encoding(record: runs.Record, other: runs.Record) -> bool:

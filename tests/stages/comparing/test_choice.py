@@ -15,8 +15,9 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.decisions import ABSTAINED
 from heads.evaluation.decisions.abstention import Abstention
 from heads.evaluation.metrics import METRICS, scorecard
-from stages.comparing.choice import COSTS, MARGIN, _two_digits
+from stages.comparing.choice import COSTS, MARGIN, _two_digits, choose_run
 from stages.comparing.entries import group_seeds
+from stages.comparing.significance import compare_with_best
 from stages.comparing.table import compare
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -79,7 +80,7 @@ def test_the_cheapest_run_within_the_margin_is_taken(folder: Folder) -> None:
     strict = compare([far, close, best], metric=ACCURACY, margin=0.001).choice
     assert strict is not None and strict.sentence == (
         "Take best: it has the best out-of-fold accuracy of 3 runs (0.967), and none of those that predict faster is "
-        "within 0.001 of it."
+        "likely to be within 0.001 of it."
     )
 
 
@@ -91,6 +92,18 @@ def test_the_best_run_is_taken_if_it_is_the_cheapest(folder: Folder) -> None:
         "document."
     )
     assert compare(runs[:1], metric=ACCURACY).choice is None
+
+
+def test_a_run_that_is_rather_worse_than_the_margin_on_other_documents_is_not_taken(folder: Folder) -> None:
+    best = folder.add("accurate", 3, predict_milliseconds=2.0)
+    cheap = folder.add("cheap", 4, predict_milliseconds=0.2)
+    entries = group_seeds([best, cheap], ACCURACY)
+    predictions = {run.name: run.predictions() for run in (best, cheap)}
+    found = compare_with_best(entries, predictions, ACCURACY, 0.005).comparisons
+    for probability, taken in ((0.51, "cheap"), (0.49, "accurate")):
+        compared = {"cheap": replace(found["cheap"], not_worse=probability)}
+        choice = choose_run(entries, compared, ACCURACY, 0.005)
+        assert choice is not None and choice.run == taken
 
 
 def test_a_time_that_is_lower_by_chance_is_worth_no_quality(folder: Folder) -> None:
