@@ -194,7 +194,7 @@ class TunedDecision(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             folds = [] if any(len(np.unique(truth[rows])) < MIN_DOCUMENTS for rows, _ in folds) else folds
         if len(folds) < MIN_DOCUMENTS:
             return None
-        X, y = indexable(X, y)
+        X, y = indexable(X, y)  # cross_val_predict refuses decision functions of folds that lack one of three labels
         scores = np.empty((len(truth), len(self.classes_)))
         for rows, scored in folds:
             inputs, targets = _safe_split(self.estimator, X, y, rows)

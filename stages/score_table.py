@@ -211,12 +211,12 @@ def _describe(predictions: Predictions, target: Target) -> Iterator[Prediction]:
 
 def _probability_columns(table: Table) -> dict[str, str]:
     """Label -> the column of its probabilities."""
-    prefixed = {_label_of(name.removeprefix(PREFIX)): name for name in table.names if name.startswith(PREFIX)}
+    prefixed = _by_label(table.source, [name for name in table.names if name.startswith(PREFIX)])
     if prefixed:
         return prefixed
     roles, _ = resolve_columns(SourceSpec(), table, with_texts=False)
     used = {roles.label, roles.id, roles.split, roles.group, *OTHER_COLUMNS}
-    columns = {_label_of(name): name for name in table.names if name not in used}
+    columns = _by_label(table.source, [name for name in table.names if name not in used])
     if len(columns) < MIN_LABELS:
         raise BadData(
             f"{table.source} has {plural(len(columns), 'column')} of probabilities. A column per label is needed, "
@@ -225,9 +225,21 @@ def _probability_columns(table: Table) -> dict[str, str]:
     return columns
 
 
-def _label_of(column: str) -> str:
-    """The label that a column is named for, in the form that cells of labels are read in: "1" for "1.0"."""
-    return canonical_label(column.strip()) or column
+def _by_label(source: str, names: Sequence[str]) -> dict[str, str]:
+    """Columns by the labels that they are named for, in the form that cells of labels are read in: "1" for "1.0".
+
+    Raises BadData for two columns of one label.
+    """
+    columns: dict[str, str] = {}
+    for name in names:
+        word = name.removeprefix(PREFIX)
+        label = canonical_label(word.strip()) or word
+        if label in columns:
+            raise BadData(
+                f"{source} has the columns '{columns[label]}' and '{name}' for one label. Remove one of them."
+            )
+        columns[label] = name
+    return columns
 
 
 def _read_probabilities(table: Table, name: str) -> NDArray[np.float64]:

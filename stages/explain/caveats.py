@@ -7,11 +7,9 @@ from data.text_format import join_names, join_words
 from featurestore import Location
 from stages.explain.attribution import AttributionInput
 from stages.explain.document import StoredDocument
-from stages.explain.finer_commands import finer_commands
+from stages.explain.finer_commands import FINER, finer_commands
 from stages.explain.levels import finest_level
 from stages.fitting.runs import Run
-
-_FINER = {"chunks": "segments", "segments": "tokens"}
 
 
 def list_caveats(document: StoredDocument, inputs: AttributionInput, run: Run, location: Location) -> Iterator[str]:
@@ -51,8 +49,9 @@ def _single_unit(inputs: AttributionInput, run: Run, location: Location) -> str:
     reason = f"This document is a single {level.removesuffix('s')} for {name}: there is nothing to leave out."
     if level != finest_level(inputs.head.reads):
         return f"{reason} Omit --by for finer units."
-    if level not in _FINER:
+    if level not in FINER:
         return reason
+    view, _ = FINER[level]
     *embed, fit = finer_commands(run, location, level)
-    stored = "".join(f" store {_FINER[level]} (`{command}`) and" for command in embed)
-    return f"{reason} To see more,{stored} fit a head over {_FINER[level]} (`{fit}`)."
+    stored = "".join(f" store {view} (`{command}`) and" for command in embed)
+    return f"{reason} To see more,{stored} fit a head over {view} (`{fit}`)."

@@ -11,10 +11,10 @@ from stages.embed.pipeline.encoding_choice import options_from_recipe
 from stages.fitting.record import Record
 from stages.fitting.runs import Run
 
-__all__ = ["finer_commands"]
+__all__ = ["FINER", "finer_commands"]
 
 # level of a document that is a single unit -> the vectors that are finer, and the options of `attention` on them
-_FINER = {"chunks": ("segments", ()), "segments": ("tokens", ("--set", "over=tokens"))}
+FINER = {"chunks": ("segments", ()), "segments": ("tokens", ("--set", "over=tokens"))}
 _ENCODING = ("window", "stride", "max_windows", "long", "prefix", "layers", "dtype", "precision", "backend")
 _REPEATED, _LISTED = ("text", "tabular"), ("levels", "label_names")
 
@@ -30,10 +30,10 @@ def finer_commands(run: Run, location: Location, level: str) -> list[str]:
     Returns:
         `embed` into a store next to this one, unless it has the vectors, and `fit-head`; nothing for the finest level.
     """
-    if level not in _FINER:
+    if level not in FINER:
         return []
     (recipe,), record = run.recipes, run.record
-    view, settings = _FINER[level]
+    view, settings = FINER[level]
     home = ["--store", str(location), "--corpus", record.corpus]
     commands = []
     if view not in recipe.keep:

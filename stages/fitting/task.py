@@ -155,7 +155,7 @@ def labeled_rows(table: CorpusTable, *, skip_unlabeled: bool, with_test: bool = 
     """The rows of the documents with labels, and notes on the others. Raises BadData as `load_task` does."""
     used = [row for row, split in enumerate(table.splits) if with_test or split != Split.TEST]
     rows = [row for row in used if table.labels[row] is not None]
-    missing = count_unlabeled(table, with_test=with_test)
+    missing = len(used) - len(rows)
     if not rows:
         raise BadData(f"{table.name}: no document has a label. Name the label column when embedding, with --label.")
     if missing and not skip_unlabeled:

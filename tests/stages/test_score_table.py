@@ -96,6 +96,7 @@ def write(path: Path, text: str) -> str:
         ("label,a\na,0.5\n", "has 1 column of probabilities"),
         ("id,a,b\n1,0.5,0.5\n", "has no true labels"),
         ("label,split,a,b\na,test,0.5,0.5\n", "has true labels of the test split alone"),
+        ("label,1,1.0,2\n1,0.2,0.3,0.5\n", "has the columns '1' and '1.0' for one label"),
         ("label,split,a,b\na,train,0.5,0.5\nb,fold 2,0.5,0.5\n", "has 'fold 2' as a split"),
     ],
 )
