@@ -1,6 +1,6 @@
 """embedonce.toml, the defaults of all commands that are run in its folder.
 
-source = "tickets.csv"          a key before the first table is for every command that has such an option
+source = "tickets.csv"          a key before the first table is for every command with an option that takes the value
 label = "queue"
 
 [fit-head]
@@ -55,18 +55,23 @@ def _assign_values(commands: Mapping[str, click.Command], content: Mapping[str, 
     shared = {name: value for name, value in content.items() if name not in tables}
     known = {name: option_keys(command) for name, command in commands.items()}
     _check_tables(commands, tables, known, file)
-    for key in shared:
-        if not any(key in keys for keys in known.values()):
+    for key, value in shared.items():
+        parameters = [keys[key] for keys in known.values() if key in keys]
+        if not parameters:
             raise UnknownName(
                 f"{file}: no command has an option '{key}'.{suggest_name(key, set().union(*known.values()))}"
             )
+        if not any(_can_take(parameter, value) for parameter in parameters):
+            raise BadData(f"{file}: {_explain_value(key, value, parameters)}")
     defaults: DefaultMap = {}
     for name, command in commands.items():
-        values = {key: value for key, value in shared.items() if key in known[name]} | tables.get(name, {})
+        options = known[name]
+        taken = {key: value for key, value in shared.items() if key in options and _can_take(options[key], value)}
+        values = taken | tables.get(name, {})
         if isinstance(command, click.Group):
             defaults[name] = _assign_values(command.commands, values, file)
         else:
-            defaults[name] = dict(_parameter_values(known[name], values, tables.get(name, {}), file))
+            defaults[name] = dict(_parameter_values(options, values, file))
     return defaults
 
 
@@ -85,15 +90,34 @@ def _check_tables(
                 raise UnknownName(f"{file}: {name} has no option '{key}'.{suggest_name(key, keys)}")
 
 
+def _is_repeatable(parameter: click.Parameter) -> bool:
+    return parameter.multiple or parameter.nargs == -1
+
+
+def _can_take(parameter: click.Parameter, value: Any) -> bool:
+    """Whether a key above the tables is for this command, too: `split` is a column for `embed`, not for `compare`."""
+    if isinstance(value, list) and len(value) != 1:
+        return _is_repeatable(parameter)
+    return not isinstance(parameter.type, click.Choice) or str(value) in parameter.type.choices
+
+
+def _explain_value(key: str, value: Any, parameters: Sequence[click.Parameter]) -> str:
+    """Why no command can take a value of a key that some have."""
+    if isinstance(value, list):
+        return f'{key} is a list, but the command takes one value. Join names by commas, as in "area,topic".'
+    choices = dict.fromkeys(word for each in parameters for word in getattr(each.type, "choices", ()))
+    return f"{key} is {value!r}. Write one of {', '.join(choices)}."
+
+
 def _parameter_values(
-    known: Mapping[str, click.Parameter], values: Mapping[str, Any], table: Mapping[str, Any], file: Path
+    known: Mapping[str, click.Parameter], values: Mapping[str, Any], file: Path
 ) -> Iterator[tuple[str, Any]]:
-    """Parameter names and values. A command that takes one value ignores a shared list, but not one in its table."""
+    """Parameter names and values."""
     for key, value in values.items():
         parameter, is_list = known[key], isinstance(value, list)
         if any("\0" in str(each) for each in (value if is_list else [value])):
             raise BadData(f"{file}: {key} holds the character \\u0000, which no name or path can have. Remove it.")
-        if parameter.multiple:
+        if _is_repeatable(parameter):
             yield str(parameter.name), value if is_list else [value]
         elif not is_list:
             if isinstance(parameter.type, click.types.IntParamType) and type(value) is not int:
@@ -101,8 +125,8 @@ def _parameter_values(
             yield str(parameter.name), value
         elif len(value) == 1:
             yield str(parameter.name), value[0]
-        elif key in table:
-            raise BadData(f"{file}: {key} is a list, but the command takes one value.")
+        else:
+            raise BadData(f"{file}: {_explain_value(key, value, [parameter])}")
 
 
 def write_config(source: str, options: Mapping[str, str | Sequence[str]], file: Path = CONFIG_FILE) -> None:

@@ -76,6 +76,9 @@ def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
         (r'text = ["a", "\u0000"]', BadData, r"text holds the character \\u0000"),
         ("seed = 1.5", BadData, r"seed is 1\.5\. Write a whole number"),
         ("[embed]\nstore = ['a', 'b']", BadData, "store is a list, but the command takes one value"),
+        ("label = ['toxic', 'insult']", BadData, r"label is a list.*Join names by commas"),
+        ("validate-on = 'fold'", BadData, r"validate-on is 'fold'\. Write one of share, split, folds"),
+        ("[store]\nformat = 'h6'", BadData, r"format is 'h6'\. Write one of h5, npz, parquet"),
     ],
 )
 def test_what_is_misspelt_is_named(tmp_path: Path, text: str, error: type[Exception], sentence: str) -> None:
@@ -108,3 +111,14 @@ def test_one_value_and_a_list_of_one_are_the_same(tmp_path: Path, value: str) ->
 def test_a_list_is_passed_over_by_commands_that_take_one_value(tmp_path: Path) -> None:
     defaults = load(tmp_path, 'store = ["a", "b"]\n')
     assert (defaults["embed"], defaults["fit-head"]) == ({}, {"store": ["a", "b"]})
+
+
+def test_a_word_that_one_command_does_not_know_is_for_the_others(tmp_path: Path) -> None:
+    defaults = load(tmp_path, 'split = "fold"\nvalidate-on = "share"\n')
+    assert (defaults["embed"], defaults["compare"], defaults["fit-head"]) == ({"split": "fold"}, {}, {})
+    assert defaults["finetune"] == {"split": "fold", "validate_on": "share"}
+
+
+def test_heads_are_a_list(tmp_path: Path) -> None:
+    defaults = load(tmp_path, '[fit-head]\nheads = ["linear", "mlp"]\n')
+    assert defaults["fit-head"] == {"heads": ["linear", "mlp"]}
