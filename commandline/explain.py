@@ -61,7 +61,9 @@ class ExplainOptions(TextOptions):
 @click.option("--for", "label", metavar="LABEL", help="The label to explain.  [the predicted one]")
 @click.option("--against", metavar="LABEL", help="Evidence for the label rather than for this one.  [all others]")
 @click.option(
-    "--by", type=click.Choice(["chunks", "segments", "tokens"]), help="Unit of the evidence.  [the finest that is read]"
+    "--by",
+    type=click.Choice(["chunks", "segments", "words", "tokens"]),
+    help="Unit of the evidence.  [the finest that is read, and words instead of tokens]",
 )
 @click.option(
     "--method",
@@ -81,7 +83,7 @@ class ExplainOptions(TextOptions):
 @json_option
 @receives(ExplainOptions)
 def explain(options: ExplainOptions) -> None:
-    """Show which chunks, segments or tokens of each DOC are evidence for the label that RUN predicts.
+    """Show which chunks, segments, words or tokens of each DOC are evidence for the label that RUN predicts.
 
     DOC is a document id of the corpus that RUN was fitted on.
 

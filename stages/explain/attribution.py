@@ -27,7 +27,7 @@ class AttributionInput:
     Attributes:
         head: the fitted head.
         bags: the document, with the views that the head reads.
-        level: one of LEVELS, the level of the units.
+        level: one of LEVELS, or WORDS, the level of the units.
         owners: view -> int64 (items,), the unit that each item of the view belongs to; None for a view that is coarser
             than the units and always stays whole.
         count: number of units.

@@ -8,7 +8,7 @@ from featurestore import Location
 from stages.explain.attribution import AttributionInput
 from stages.explain.document import StoredDocument
 from stages.explain.finer_commands import FINER, finer_commands
-from stages.explain.levels import finest_level
+from stages.explain.levels import WORDS, finest_level
 from stages.fitting.runs import Run
 
 
@@ -29,7 +29,7 @@ def list_caveats(document: StoredDocument, inputs: AttributionInput, run: Run, l
     if not len(document.token_ids):
         yield "The document is empty: there is nothing to explain."
     elif inputs.count == 1:
-        yield _single_unit(inputs, run, location)
+        yield _single_unit(document, inputs, run, location)
     if columns := inputs.head.tabular_labels:
         names = join_names([label.rpartition(":")[0] for label in columns])
         yield f"{inputs.head.name} also reads the tabular columns {names}: evidence is shown for the text only."
@@ -44,9 +44,11 @@ def list_caveats(document: StoredDocument, inputs: AttributionInput, run: Run, l
         )
 
 
-def _single_unit(inputs: AttributionInput, run: Run, location: Location) -> str:
+def _single_unit(document: StoredDocument, inputs: AttributionInput, run: Run, location: Location) -> str:
     name, level = inputs.head.name, inputs.level
     reason = f"This document is a single {level.removesuffix('s')} for {name}: there is nothing to leave out."
+    if level == WORDS:
+        return f"{reason} Use --by tokens for its pieces." if len(document.token_ids) > 1 else reason
     if level != finest_level(inputs.head.reads):
         return f"{reason} Omit --by for finer units."
     if level not in FINER:

@@ -1,7 +1,6 @@
 """One document as a store keeps it, with the text that its features represent."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,11 @@ from data.errors import StoreDamaged
 from featurestore import Bags, CorpusTable, FeatureStore
 from stages.embed.encoder.encoder import recipe_windowing
 from stages.embed.windows.tokens import TextTokenizer
-from stages.embed.windows.window_arrays import Windows, expand_ranges
+from stages.embed.windows.window_arrays import expand_ranges
+from stages.embed.windows.windowing import Windowing
 from stages.explain.levels import Integers, TokenLayout, chunk_lengths
 from stages.explain.source_text import SourceTexts
+from stages.explain.words import find_word_starts
 
 Span = tuple[int, int]
 
@@ -33,7 +34,7 @@ class StoredDocument:
         layout: where its tokens lie in chunks and segments.
         text: its text, if available.
         tokenizer: the tokenizer of the encoder, if available.
-        windows: its text tokenized and split again, if available.
+        characters: the characters of each token, int64 (tokens, 2), if text and tokenizer are available.
     """
 
     id: str
@@ -46,36 +47,29 @@ class StoredDocument:
     layout: TokenLayout
     text: str | None
     tokenizer: TextTokenizer | None
-    windows: Windows | None
+    characters: Integers | None
 
     def spans(self, level: str) -> list[Span | None]:
         """The first character of each unit and the one after its last character; None if unknown."""
         bounds = self.layout.bounds(level)
         if level == "chunks":
             return [_span(start, stop) for start, stop in self.chunk_spans.tolist()]
-        if self._characters is None:
+        if self.characters is None:
             return [None] * len(bounds)
         # a unit without tokens has no characters
         return [
-            _span(int(self._characters[first, 0]), int(self._characters[end - 1, 1])) if first < end else None
+            _span(int(self.characters[first, 0]), int(self.characters[end - 1, 1])) if first < end else None
             for first, end in bounds.tolist()
         ]
 
     def excerpts(self, level: str) -> list[str]:
         """The text of each unit; without the text, its decoded tokens; without the tokenizer, ""."""
-        if self.text is not None and (level == "chunks" or self._characters is not None):
+        if self.text is not None and (level == "chunks" or self.characters is not None):
             return [self.text[span[0] : span[1]] if span else "" for span in self.spans(level)]
         if self.tokenizer is None:
             return [""] * len(self.layout.bounds(level))
         ids = self.token_ids.tolist()
         return [self.tokenizer.decode(ids[first:end]) for first, end in self.layout.bounds(level).tolist()]
-
-    @cached_property
-    def _characters(self) -> Integers | None:
-        """The characters of each token that is in a chunk: int64 (tokens, 2)."""
-        if self.windows is None or self.tokenizer is None or self.text is None:
-            return None
-        return self.tokenizer.character_spans(self.text)[expand_ranges(self.windows.start, self.windows.length)]
 
 
 def stored_document(
@@ -105,13 +99,11 @@ def stored_document(
     selection, windowing = store.select([key]), recipe_windowing(store.recipe)
     token_ids, chunk_spans = bags.view("token_ids").row(0), selection.values("chunks/span")
     dropped = int(selection.values("documents/dropped_tokens")[0])
-    text, windows = source.texts.get(key), None
-    if text is not None and source.tokenizer is not None:
-        windows = source.tokenizer.tokenize([text], windowing)
-        # another version of the tokenizers library may read the same definition differently
-        windows = windows if np.array_equal(windows.window_ids(), token_ids) else None
-    if windows is not None:
-        length = windows.length
+    text, characters, word_starts = source.texts.get(key), None, None
+    split = None if text is None else _split(text, source.tokenizer, windowing, token_ids)
+    if text is not None and split is not None:
+        length, characters = split
+        word_starts = find_word_starts(text, characters, length)
     else:
         length = chunk_lengths(identifier, len(token_ids), dropped, len(chunk_spans), windowing)
     if len(length) != len(chunk_spans) or length.sum() != len(token_ids):
@@ -126,11 +118,24 @@ def stored_document(
         token_ids,
         chunk_spans,
         dropped,
-        TokenLayout(length, store.recipe.segment),
+        TokenLayout(length, store.recipe.segment, word_starts),
         text,
         source.tokenizer,
-        windows,
+        characters,
     )
+
+
+def _split(
+    text: str, tokenizer: TextTokenizer | None, windowing: Windowing, token_ids: NDArray[np.int32]
+) -> tuple[Integers, Integers] | None:
+    """The number of tokens of each chunk, and the characters of each token; None if the tokens are not those stored."""
+    if tokenizer is None:
+        return None
+    windows = tokenizer.tokenize([text], windowing)
+    # another version of the tokenizers library may read the same definition differently
+    if not np.array_equal(windows.window_ids(), token_ids):
+        return None
+    return windows.length, tokenizer.character_spans(text)[expand_ranges(windows.start, windows.length)]
 
 
 def _span(start: int, stop: int) -> Span | None:

@@ -16,7 +16,7 @@ from stages.deciding.features import compared_vectors
 from stages.explain.attribution import METHODS, AttributionInput, check_method
 from stages.explain.caveats import list_caveats
 from stages.explain.document import Span, StoredDocument, stored_document
-from stages.explain.levels import LEVELS, finest_level
+from stages.explain.levels import LEVELS, WORDS, finest_level
 from stages.explain.source_text import SourceTexts
 from stages.fitting.predictions import abstention_reason, predicted_codes
 from stages.fitting.runs import Run
@@ -33,7 +33,8 @@ class ExplanationOptions:
     Attributes:
         label: the label; None for the predicted one.
         against: another label, which the evidence distinguishes it from; None for all others.
-        level: one of LEVELS; None for the finest one that the head reads.
+        level: one of LEVELS, or WORDS; None for the finest one of LEVELS that the head reads, or WORDS if these are
+            tokens whose words are known.
         method: one of METHODS.
         top: number of the strongest units that are left out together at the end.
     """
@@ -47,10 +48,10 @@ class ExplanationOptions:
 
 @dataclass(frozen=True)
 class Attribution:
-    """A unit of a document (a chunk, segment or token) and its contribution to a label.
+    """A unit of a document (a chunk, segment, word or token) and its contribution to a label.
 
     Attributes:
-        level: one of LEVELS.
+        level: one of LEVELS, or WORDS.
         chunk: number of the chunk, counted from 1.
         number: number of the unit within the chunk, counted from 1; None for a chunk.
         span: its first character and the one after its last; None if unknown.
@@ -87,7 +88,7 @@ class Explanation:
         margin: log-odds of the label, or log-odds against the other label; for a multi-label run, minus those of it.
         is_multilabel: whether documents may have several labels.
         method: one of METHODS.
-        level: one of LEVELS.
+        level: one of LEVELS, or WORDS.
         attributions: one per unit, in the order of the text; empty if the head reads the document as a single unit.
         removed: number of the strongest units that were left out together.
         probability_without_strongest: probability of the label without these; None if none was left out.
@@ -298,7 +299,12 @@ def _attribution_input(
             f"{head.name} reads each token once, and the chunks of this store share tokens: no unit can be left out "
             "alone. Use --method coefficients."
         )
-    level = options.level or finest_level(head.reads) or LEVELS[0]
+    level = options.level or _finest_level(head, document)
+    if level == WORDS and document.layout.word_starts is None:
+        raise CallError(
+            f"The words of '{document.id}' follow from its text and the tokenizer of its encoder, and one of them is "
+            "missing. Name it with --source or --encoder, or use --by tokens."
+        )
     if level == "segments" and not document.layout.segment:
         raise CallError("This store has no segments: use --by chunks or --by tokens, or embed with --keep segments.")
     bags, owners = document.bags.select_views(head.reads), document.layout.owners_of(head.reads, level)
@@ -306,6 +312,11 @@ def _attribution_input(
         raise CallError(f"{head.name} reads {', '.join(head.reads)}, nothing as fine as {level}. Omit --by.")
     against = None if options.against is None else classes.index(options.against)
     return AttributionInput(head, bags, level, owners, document.layout.count(level), classes.index(label), against)
+
+
+def _finest_level(head: Head, document: StoredDocument) -> str:
+    level = finest_level(head.reads) or LEVELS[0]
+    return WORDS if level == "tokens" and document.layout.word_starts is not None else level
 
 
 def _has_shared_tokens(head: Head, bags: Bags) -> bool:

@@ -13,6 +13,8 @@ Integers = NDArray[np.int64]
 
 # from coarse to fine
 LEVELS = ("chunks", "segments", "tokens")
+# units of tokens that no view has items of
+WORDS = "words"
 # view of Bags -> level of its items; any other view belongs to the document as a whole
 VIEW_LEVELS = {"cls": "chunks", "mean": "chunks", "max": "chunks"} | {
     "segments": "segments",
@@ -29,21 +31,26 @@ def finest_level(views: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """How the tokens of a document, numbered chunk by chunk as in the store, form chunks and segments.
+    """How the tokens of a document, numbered chunk by chunk as in the store, form chunks, segments and words.
 
     Attributes:
         length: int64 (chunks,), number of tokens of each chunk.
         segment: tokens per segment; 0 if segments are not kept.
+        word_starts: bool (tokens,), which tokens begin a word, as the first of each chunk does; None if unknown.
     """
 
     length: Integers
     segment: int
+    word_starts: NDArray[np.bool_] | None = None
 
     def bounds(self, level: str) -> Integers:
         """The first token of each unit and the one after its last token: int64 (units, 2)."""
         ends = np.cumsum(self.length)
         if level == "chunks":
             return np.stack([ends - self.length, ends], axis=1)
+        if level == WORDS:
+            firsts = np.flatnonzero(self._known_word_starts)
+            return np.stack([firsts, np.append(firsts[1:], ends[-1:])[: len(firsts)]], axis=1)
         size = self.segment if level == "segments" else 1
         firsts = (ends - self.length)[self.chunks(level)] + size * self.numbers(level)
         return np.stack([firsts, np.minimum(firsts + size, ends[self.chunks(level)])], axis=1)
@@ -59,6 +66,8 @@ class TokenLayout:
 
     def owners(self, level: str, by: str) -> Integers | None:
         """The unit of level `by` that contains each unit of `level`, int64 (units,); None if `by` is finer."""
+        if by == WORDS:
+            return np.cumsum(self._known_word_starts) - 1 if level == "tokens" else None
         if LEVELS.index(level) < LEVELS.index(by):
             return None
         if by == "chunks":
@@ -77,8 +86,16 @@ class TokenLayout:
     def _counts(self, level: str) -> Integers:
         if level == "chunks":
             return np.ones_like(self.length)
+        if level == WORDS:
+            return np.bincount(self.chunks("tokens")[self._known_word_starts], minlength=len(self.length))
         # an empty chunk has one segment
         return np.maximum(-(-self.length // self.segment), 1) if level == "segments" else self.length
+
+    @property
+    def _known_word_starts(self) -> NDArray[np.bool_]:
+        if self.word_starts is None:
+            raise ValueError("the words of this document are unknown")
+        return self.word_starts
 
 
 def chunk_lengths(name: str, tokens: int, dropped: int, chunks: int, windowing: Windowing) -> Integers:

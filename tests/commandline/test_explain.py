@@ -65,6 +65,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     documents += [
         Document("short", "vienna", ("oil",), "test"),
         Document("empty", "", ("oil",), "test"),
+        Document("word", "goalkeeperless", ("oil",), "test"),
+        Document("pieces", "viennas goalkeeperless", ("oil",), "test"),
         Document("<b>", "vienna said\n<script>alert(1)</script>\x1b[31m the\x00 end", ("oil",), "test"),
     ]
     options = Options(
@@ -118,10 +120,12 @@ def explained(embedonce: Run, desk: Desk, run: str, *arguments: object) -> list[
     return found
 
 
-@pytest.mark.parametrize("run", ["segments", "tokens"])
-def test_the_word_that_determines_the_label_is_in_the_strongest_evidence(embedonce: Run, desk: Desk, run: str) -> None:
+@pytest.mark.parametrize(("run", "level"), [("segments", "segments"), ("tokens", "words")])
+def test_the_word_that_determines_the_label_is_in_the_strongest_evidence(
+    embedonce: Run, desk: Desk, run: str, level: str
+) -> None:
     for each in explained(embedonce, desk, run, *(f"d{row}" for row in range(3, 60, 4))):
-        assert each["predicted_labels"] == each["true_labels"] and each["level"] == run
+        assert each["predicted_labels"] == each["true_labels"] and each["level"] == level
         first = max(each["attributions"], key=lambda item: item["contribution"])
         start, stop = first["span"]
         assert start <= desk.places[each["id"]] < stop and first["contribution"] > 0
@@ -138,6 +142,22 @@ def test_every_excerpt_is_the_text_at_its_span(embedonce: Run, desk: Desk, by: s
     words = [word for item in each["attributions"] for word in item["text"].split()]
     first, second, third = (each["text"].split()[start:stop] for start, stop in ((0, 12), (10, 22), (20, 22)))
     assert words == [*first, *second, *third][: len(words)] and len(words) == 24
+
+
+def test_a_word_has_the_evidence_of_its_pieces(embedonce: Run, desk: Desk) -> None:
+    asked = (embedonce, desk, "tokens", "pieces", "--method", "gradient", "--by")
+    (words,), (tokens,) = explained(*asked, "words"), explained(*asked, "tokens")
+    assert [item["text"] for item in words["attributions"]] == ["viennas", "goalkeeperless"]
+    assert len(tokens["attributions"]) > 2
+    totals = [sum(item["contribution"] for item in each["attributions"]) for each in (words, tokens)]
+    assert totals[0] == pytest.approx(totals[1], abs=1e-5)
+
+
+def test_the_note_on_a_single_word_names_the_option_for_its_pieces(embedonce: Run, desk: Desk) -> None:
+    shown = embedonce("explain", desk.runs["tokens"], "word", *desk.at)
+    assert (
+        "This document is a single word for attention" in shown.err and "Use --by tokens for its pieces." in shown.err
+    )
 
 
 def test_evidence_for_one_label_is_evidence_against_another(embedonce: Run, desk: Desk) -> None:
@@ -171,6 +191,18 @@ def test_without_the_text_tokens_are_decoded(embedonce: Run, desk: Desk) -> None
     for one, other in zip(decoded["attributions"], read["attributions"], strict=True):
         assert one["span"] is None and one["text"].split() == other["text"].lower().split()
         assert one["contribution"] == other["contribution"]
+
+
+def test_without_the_text_tokens_are_not_joined_to_words(embedonce: Run, desk: Desk) -> None:
+    moved = desk.folder / "elsewhere.csv"
+    (desk.folder / "made.csv").rename(moved)
+    try:
+        (each,) = explained(embedonce, desk, "tokens", "d3")
+        refused = embedonce("explain", desk.runs["tokens"], "d3", "--by", "words", *desk.at)
+    finally:
+        moved.rename(desk.folder / "made.csv")
+    assert each["level"] == "tokens"
+    assert refused.code == 2 and "Name it with --source or --encoder, or use --by tokens." in refused.err
 
 
 def test_without_the_encoder_chunks_keep_their_place(embedonce: Run, desk: Desk) -> None:

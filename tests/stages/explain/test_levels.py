@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data.errors import BadData
 from stages.embed.windows.windowing import Windowing
-from stages.explain.levels import LEVELS, TokenLayout, chunk_lengths, finest_level
+from stages.explain.levels import LEVELS, WORDS, TokenLayout, chunk_lengths, finest_level
 
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=5)
 
@@ -61,3 +61,15 @@ def test_the_lengths_of_chunks_follow_from_what_a_store_keeps(
 def test_chunks_of_whole_sentences_need_the_text() -> None:
     with pytest.raises(BadData, match=r"chunks of 'd1' follow from its sentences, so its text is needed: `explain"):
         chunk_lengths("d1", 20, 0, 2, Windowing(12, strategy="sentences"))
+
+
+def test_words_hold_the_tokens_up_to_the_next_word() -> None:
+    starts = np.array([True, False, True, True, False, False])
+    layout = TokenLayout(np.array([3, 0, 3]), segment=2, word_starts=starts)
+    assert layout.bounds(WORDS).tolist() == [[0, 2], [2, 3], [3, 6]]
+    assert (layout.chunks(WORDS).tolist(), layout.numbers(WORDS).tolist()) == ([0, 0, 2], [0, 1, 0])
+    owners = layout.owners_of(["token_ids", "segments", "cls"], WORDS)
+    assert owners["token_ids"] is not None and owners["token_ids"].tolist() == [0, 0, 1, 2, 2, 2]
+    assert (owners["segments"], owners["cls"]) == (None, None)
+    empty = TokenLayout(np.array([0]), segment=2, word_starts=np.zeros(0, dtype=bool))
+    assert (empty.count(WORDS), empty.bounds(WORDS).tolist()) == (0, [])
