@@ -110,8 +110,11 @@ class Tree:
     def _nodes(self, nodes: Sequence[str], level: int, drawn: set[str]) -> Iterator[TreeNode]:
         for node in sorted(nodes, key=self.mistakes.rank):
             is_repeated = node in drawn
-            drawn.add(node)
-            below = () if is_repeated or level >= self.depth else self.mistakes.taxonomy.children[node]
+            below = () if is_repeated else self.mistakes.taxonomy.children[node]
+            if below and level >= self.depth:
+                below = ()  # it may be drawn in full below another parent, on a higher level
+            else:
+                drawn.add(node)
             wrong = [child for child in below if child in self.mistakes.concerned]
             children, correct = tuple(self._nodes(wrong, level + 1, drawn)), tuple(self._correct(below))
             yield self._node(node, children, correct, is_repeated=is_repeated)

@@ -57,11 +57,11 @@ def outline(
     while waiting:
         node, continues = waiting.pop()
         is_repeated = node in drawn
-        drawn.add(node)
         below = [] if is_repeated else sort(taxonomy.children[node])
         if below and depth is not None and len(continues) >= depth:
             yield OutlineRow(node, continues, hidden=len(_descendants(taxonomy, node)))
             continue
+        drawn.add(node)
         yield OutlineRow(node, continues, is_repeated)
         waiting += [(child, (*continues, child != below[-1])) for child in reversed(below)]
 

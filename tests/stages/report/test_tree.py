@@ -5,8 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data.hierarchy import Hierarchy
+from data.taxonomy import Taxonomy
+from heads.evaluation.coverage import coverage_curve
 from heads.evaluation.metrics import METRICS
 from stages.report import RunView, render_page, tree
+from stages.taxonomy.mistakes import find_mistakes
 from tests.stages.report.example_runs import example_run
 from tests.stages.report.html_tree import Element, parse_page
 
@@ -99,3 +103,13 @@ def test_hf1_is_drawn_against_coverage(run: RunView) -> None:
     description = chart.attributes["aria-label"]
     assert description and "for 100 % of the documents" in description
     assert "the mean over all coverages is 0." in shown.text
+
+
+def test_a_node_below_the_last_level_is_drawn_in_full_where_it_is_higher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MAX_SHOWN_NODES", 5)  # three levels
+    taxonomy = Taxonomy.from_parents({"b": ("a",), "d": ("b", "c"), "x": ("d",), "y": ()})
+    hierarchy, truth = Hierarchy.of(taxonomy, ("x", "y")), np.array([0, 1])
+    drawn = tree.Tree(find_mistakes(hierarchy, truth, 1 - truth), coverage_curve(truth, truth, np.eye(2), hierarchy))
+    below = {node.name: node.children for node in drawn.top}
+    assert [node.name for node in below["c"][0].children] == ["x"]
+    assert below["a"][0].children[0].children == () and not below["c"][0].is_repeated

@@ -27,6 +27,13 @@ def test_a_tree_cut_at_a_depth_counts_the_nodes_below() -> None:
     ]
 
 
+def test_a_node_that_the_depth_cuts_is_drawn_in_full_where_it_is_higher() -> None:
+    taxonomy = Taxonomy.from_parents({"b": ("a",), "d": ("b", "c"), "x": ("d",)})
+    rows = [(row.node, row.depth, row.is_repeated, row.hidden) for row in outline(taxonomy, str, depth=3)]
+    assert rows[:3] == [("a", 1, False, 0), ("b", 2, False, 0), ("d", 3, False, 1)]
+    assert rows[3:] == [("c", 1, False, 0), ("d", 2, False, 0), ("x", 3, False, 0)]
+
+
 def test_a_document_counts_at_its_label_and_once_at_each_node_above() -> None:
     labels = [("foal",), ("pony", "cat"), None, ("pony",)]
     counted = CountedTaxonomy.of_corpus("zoo", GRAPH, labels, ["train", "train", "train", "test"])
