@@ -94,6 +94,8 @@ def _check(options: TaxonomyOptions) -> None:
         raise CallError("--all is for --run: otherwise all nodes are drawn. Remove it.")
     if options.output is not None and options.run is not None:
         raise CallError("--output writes a taxonomy, not the mistakes of --run. Remove it, or use --json.")
+    if options.output is not None and options.output.exists():
+        raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
 
 
 def _show_run(name: str, options: TaxonomyOptions) -> None:

@@ -77,6 +77,13 @@ def test_long_names_are_wrapped_behind_the_lines_of_the_tree(
     assert "│  " in out and "x" * 90 not in out
 
 
+def test_an_edge_file_replaces_no_other_file(embedonce: Run, articles: Path) -> None:
+    before = articles.read_bytes()
+    refused = embedonce("taxonomy", "articles.csv", "--output", "articles.csv")
+    assert refused.code == 2 and "articles.csv exists already. Name another --output, or remove it." in refused.err
+    assert articles.read_bytes() == before
+
+
 def test_the_corpus_of_a_store_is_drawn(embedonce: Run, tmp_path: Path) -> None:
     documents, vectors = blobs(["rec/a", "rec/b", "sci/c"], documents=12)
     taxonomy = Taxonomy.from_separator(["rec/a", "rec/b", "sci/c"], "/")
