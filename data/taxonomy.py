@@ -127,8 +127,10 @@ class Taxonomy:
         edges = [(node, parent) for node, above in self.parents.items() for parent in above]
         if not all(node.startswith(parent) and node != parent for node, parent in edges):
             return ""
-        signs = zip(*(node[len(parent) :] for node, parent in edges), strict=False)
-        return "".join(one for one, *_ in takewhile(_is_one_divider, signs))
+        levels = [node[len(parent) :] for node, parent in edges]
+        divider = "".join(one for one, *_ in takewhile(_is_one_divider, zip(*levels, strict=False)))
+        # the default of readers; all of "num/-1" and "num/-2" below "num" begin with "/-"
+        return "/" if divider[:1] == "/" and not any("/" in level[1:] for level in levels) else divider
 
     def short_name(self, node: str) -> str:
         """The last level of a node whose name is a path, "hockey" of "rec/sport/hockey"; else its name."""

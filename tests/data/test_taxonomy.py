@@ -94,3 +94,9 @@ def test_a_name_that_is_a_path_is_shortened_to_its_last_level() -> None:
     named = Taxonomy.from_parents({"recreation": ("rec",), "hockey": ("recreation",)})
     assert named.separator == "" and named.short_name("recreation") == "recreation"
     assert Taxonomy.from_separator(["a/x1", "a/x2"], "/").separator == "/"
+
+
+def test_signs_that_all_levels_begin_with_are_part_of_their_names() -> None:
+    signed = Taxonomy.from_separator(["num/-1", "num/-2"], "/")
+    assert signed.separator == "/" and signed.short_name("num/-1") == "-1"
+    assert Taxonomy.from_separator(["a//b", "a//c"], "//").separator == "//"
