@@ -112,19 +112,23 @@ def _share(rows: NDArray[np.int64], rank: int, ranks: int) -> RankBatch:
 
 def sampling_probabilities(y: NDArray[Any], sampler: SamplerName, progress: float) -> NDArray[np.float64]:
     """The relative frequency of each document in an epoch, float64 (documents,), with sum 1."""
-    has_label = y if y.ndim == 2 else np.arange(int(y.max()) + 1) == y[:, None]
-    has_label = np.column_stack([has_label, ~has_label.any(axis=1)])
-    counts = has_label.sum(axis=0)
     if sampler == "progressive":
-        balanced = _power_probabilities(has_label, counts, 0.0)
-        return np.asarray((1 - progress) / len(has_label) + progress * balanced)
-    return _power_probabilities(has_label, counts, 0.5 if sampler == "square_root" else 0.0)
+        return np.asarray((1 - progress) / len(y) + progress * _power_probabilities(y, 0.0))
+    return _power_probabilities(y, 0.5 if sampler == "square_root" else 0.0)
 
 
-def _power_probabilities(has_label: NDArray[Any], counts: NDArray[Any], power: float) -> NDArray[np.float64]:
-    per_label = np.where(counts > 0, np.maximum(counts, 1) ** (power - 1), 0.0)
-    probability = has_label @ per_label
+def _power_probabilities(y: NDArray[Any], power: float) -> NDArray[np.float64]:
+    if y.ndim == 1:  # without a matrix of documents and labels, which may both be many
+        probability = _per_document(np.bincount(y), power)[y]
+    else:
+        has_label = np.column_stack([y, ~y.any(axis=1)])
+        probability = has_label @ _per_document(has_label.sum(axis=0), power)
     return np.asarray(probability / probability.sum())
+
+
+def _per_document(counts: NDArray[Any], power: float) -> NDArray[np.float64]:
+    """The share of each label, in proportion to its documents to this power, divided by these; 0 without any."""
+    return np.where(counts > 0, np.maximum(counts, 1) ** (power - 1), 0.0)
 
 
 def _systematic_sample(probability: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,5 +1,7 @@
 """What an epoch reads, by the share of each label."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +42,15 @@ def test_documents_of_a_label_come_as_often_as_each_other_and_a_label_without_an
     times = np.bincount(rows, minlength=1000)
     assert times[:500].mean() == pytest.approx(1, abs=0.1)
     assert times.max() < 8
+
+
+def test_many_labels_need_no_memory_for_each_document_and_label() -> None:
+    y = np.arange(3000)
+    tracemalloc.start()
+    probabilities = sampling_probabilities(y, "balanced", 0.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3000 * 3000 and (probabilities == 1 / 3000).all()
 
 
 def test_documents_come_as_often_as_their_weights_say() -> None:
