@@ -9,7 +9,7 @@ from commandline.options import NewFile, device_option, receives, runs_option, t
 from commandline.output import note, note_waiting_for_stdin, open_output, progress, say
 from commandline.source_options import TextOptions, files_argument, id_option, text_options
 from data.errors import CallError
-from data.text_format import join_names, plural
+from data.text_format import is_blank, join_names, plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def predict(options: PredictOptions) -> None:
 
     FILE may be a pattern, or be followed by more files. It is read by the columns and the notation of the corpus that
     RUN was fitted on, unless options say otherwise. A document whose vectors are not finite gets an empty row, and the
-    exit code is then 1.
+    exit code is then 1. One without text gets the label of an empty text, and is named.
 
     If the labels have a taxonomy, the prediction may be an inner node, and its path is written too, with a column for
     the node of each level and one for its probability.
@@ -103,6 +103,10 @@ def predict(options: PredictOptions) -> None:
         )
     if options.output is not None:
         say(f"The predictions of {plural(total - len(failed), 'document')} are in {options.output}.")
+    blank = [document.id for document in corpus.documents if is_blank(document.text)]
+    if blank:
+        verb = "has" if len(blank) == 1 else "have"
+        say(f"{plural(len(blank), 'document')} without text {verb} the label of an empty text: {join_names(blank)}.")
     if failed:
         say(
             f"{plural(len(failed), 'document')} without a prediction, because their vectors are not finite: "

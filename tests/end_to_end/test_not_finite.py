@@ -43,7 +43,7 @@ def table(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("table")
-def test_documents_without_finite_vectors_are_left_out_and_predicted_empty(
+def test_documents_without_finite_vectors_are_left_out_and_predicted_empty_and_those_without_text_are_named(
     embedonce: Run, tmp_path: Path, model: Path
 ) -> None:
     embedded = embedonce("embed", "t.csv", "--model", model, "--id", "id")
@@ -75,6 +75,9 @@ def test_documents_without_finite_vectors_are_left_out_and_predicted_empty(
     assert (tmp_path / "labeled.csv").read_text() == done.out and written.out == "" and "labeled.csv" not in done.err
     answers = [json.loads(line) for line in embedonce("predict", run.name, "t.csv", "--json").out.splitlines()]
     assert answers[3] == {"id": "d3", "labels": None, "probabilities": None}
+    (tmp_path / "blank.csv").write_text('id,text\nx,oil price\ny,\nz," "\n')
+    blank = embedonce("predict", run.name, "blank.csv")
+    assert blank.code == 0 and "2 documents without text have the label of an empty text: 'y', 'z'." in blank.err
     with pytest.raises(EmbedOnceError, match=r"no finite vectors for 1 of 3 texts; the first is number 3\. Remove"):
         library.load_run(run.folder).predict(["oil", "cup", "graphics"], progress=False)
 
