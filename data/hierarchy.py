@@ -145,7 +145,8 @@ class Hierarchy:
 
         probabilities: (documents, labels), of which one label is true for each document.
         """
-        return np.asarray((self.closure[: self.labels].T @ probabilities.astype(np.float64).T).T)
+        sums = (self.closure[: self.labels].T @ probabilities.astype(np.float64).T).T
+        return np.asarray(np.minimum(sums, 1.0))  # probabilities in float32 may sum to a little more
 
     def shared_nodes(self, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many nodes two codes have in common, themselves and the nodes above them: int64 (documents,)."""

@@ -87,6 +87,14 @@ def test_the_numbers_of_a_graph_agree_with_its_names(graph: tuple[set[int], ...]
     assert shared.tolist() == (closure & closure[::-1]).sum(axis=1).tolist()
 
 
+def test_the_probability_of_a_node_is_at_most_one() -> None:
+    labels = ("a/b", "a/c", "a/d")
+    hierarchy = Hierarchy.of(Taxonomy.from_separator(labels, "/"), labels)
+    thirds = np.full((1, 3), 1 / 3, dtype=np.float32)
+    assert thirds.astype(np.float64).sum() > 1
+    assert hierarchy.node_probabilities(thirds)[0, hierarchy.names.index("a")] == 1
+
+
 def test_a_name_that_is_a_path_is_shortened_to_its_last_level() -> None:
     paths = Taxonomy.from_separator(["rec > sport > hockey", "sci > space"], " > ")
     assert paths.separator == " > "
