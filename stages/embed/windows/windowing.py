@@ -18,8 +18,9 @@ _MARKS = r".!?\u2026\u061f\u06d4\u0964\u0965"
 # full stops of Chinese and Japanese, which are not followed by a space
 _WIDE_MARKS = r"\u3002\uff01\uff1f\uff0e\uff61"
 _CLOSING = r"\"'\u2019\u201d\u00bb\u300d\u300f\uff09\u3011)\]}"
+# possessive, and only from the first mark of a run, so that a long run of dots takes linear time
 _SENTENCE_END = re.compile(
-    rf"[{_MARKS}]+[{_CLOSING}]*(?=\s|\Z)|[{_WIDE_MARKS}][{_WIDE_MARKS}{_CLOSING}]*|[\r\n\u2028\u2029]+"
+    rf"(?<![{_MARKS}])[{_MARKS}]++[{_CLOSING}]*+(?=\s|\Z)|[{_WIDE_MARKS}][{_WIDE_MARKS}{_CLOSING}]*|[\r\n\u2028\u2029]+"
 )
 
 

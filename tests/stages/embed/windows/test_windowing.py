@@ -172,6 +172,10 @@ def test_sentences_end_where_a_reader_ends_them(text: str, expected: list[str]) 
     assert pieces(text) == expected
 
 
+def test_a_million_dots_that_end_no_sentence_take_no_longer_than_to_read() -> None:
+    assert sentence_ends("." * 1_000_000 + "x") == []
+
+
 @given(st.text(alphabet='a .!?\n。」")\u2026', max_size=40))
 def test_ends_rise_and_lie_inside_the_text(text: str) -> None:
     ends = sentence_ends(text)
