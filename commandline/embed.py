@@ -285,6 +285,9 @@ def _show_estimate(folder: "Location", estimate: "Estimate") -> None:
         + (f", estimated from {estimate.tokenized:,} documents, as are windows and sizes" if is_sample else ""),
         "windows": f"{estimate.windows:,}",
         "dropped": f"{estimate.dropped_share:.1%} of the tokens ({estimate.dropped_tokens:,})",
+        "unknown": f"{plural(estimate.mostly_unknown, 'text')} mostly of words that the encoder does not know"
+        if estimate.mostly_unknown
+        else "",
         "on disk": format_bytes(estimate.bytes),
         "in memory for a head": f"up to {format_bytes(estimate.head_bytes)}, {free} free: {fits}".rstrip(": "),
         "time": "nothing is left to encode"

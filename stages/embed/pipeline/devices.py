@@ -22,7 +22,7 @@ _TERMINATION_SECONDS = 10.0
 # fields of a report that are added up
 _SUMMED = (
     *("documents", "encoded", "already_stored", "duplicate_texts", "empty", "windows", "tokens", "dropped_tokens"),
-    *("tokens_per_second", "shards", "halvings"),
+    *("tokens_per_second", "shards", "halvings", "mostly_unknown"),
 )
 
 

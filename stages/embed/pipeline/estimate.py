@@ -39,6 +39,7 @@ class Estimate:
     tokenized: distinct texts that were tokenized; if these are not all, tokens, windows and sizes are estimates.
     tokens, windows: of the distinct texts.
     dropped_tokens, dropped_share: tokens in no window, and their share of all tokens.
+    mostly_unknown: texts with more tokens that the encoder's vocabulary lacks than others.
     bytes: by which the stores would grow.
     head_bytes: the largest array that a head reads of the whole corpus.
     memory: bytes free on this machine now; None if the system does not say.
@@ -58,6 +59,7 @@ class Estimate:
     windows: int
     dropped_tokens: int
     dropped_share: float
+    mostly_unknown: int
     bytes: int
     head_bytes: int
     memory: int | None
@@ -96,6 +98,7 @@ class _Sizes:
 
     tokens: int = 0
     dropped: int = 0
+    mostly_unknown: int = 0
     windows: int = 0
     positions: int = 0
     bytes: int = 0
@@ -114,6 +117,7 @@ class _Sizes:
         return cls(
             tokens=int(windows.tokens.sum()),
             dropped=int(windows.dropped.sum()),
+            mostly_unknown=windows.mostly_unknown,
             windows=count,
             positions=tokens + count * encoder.extra_positions,
             bytes=sum(vectors.values()) * stored_item * encoder.dim * len(recipe.layers) + 4 * tokens + offsets,
@@ -161,6 +165,7 @@ def estimate(corpus: Corpus, encoder: Encoder, store: FeatureStore | None, part:
         windows=whole.windows,
         dropped_tokens=whole.dropped,
         dropped_share=whole.dropped / max(whole.tokens, 1),
+        mostly_unknown=whole.mostly_unknown,
         bytes=remaining.bytes,
         head_bytes=whole.head_bytes,
         memory=memory,

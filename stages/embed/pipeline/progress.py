@@ -48,6 +48,7 @@ class EmbedReport:
     already_stored: distinct texts that the store had before.
     duplicate_texts: rows whose text an earlier row has.
     empty: encoded texts without tokens.
+    mostly_unknown: encoded texts with more tokens that the encoder's vocabulary lacks than others.
     windows, tokens: encoded now; shared tokens once per window.
     dropped_tokens: tokens in no window, because of --long or --max-windows.
     dropped_share: their share of all tokens of the texts encoded now.
@@ -83,6 +84,7 @@ class EmbedReport:
     missing_in_other_parts: int = 0
     batch_tokens: int = 0
     halvings: int = 0
+    mostly_unknown: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Every value by its name."""
@@ -94,6 +96,7 @@ class EmbedReport:
             self._describe_work(),
             self._describe_halvings(),
             self._describe_empty(),
+            self._describe_unknown(),
             self._describe_dropped(),
             self._describe_other_parts(),
             self._describe_failed(),
@@ -130,6 +133,15 @@ class EmbedReport:
     def _describe_empty(self) -> str:
         return f"{plural(self.empty, 'text')} without tokens." if self.empty else ""
 
+    def _describe_unknown(self) -> str:
+        if not self.mostly_unknown:
+            return ""
+        verb, possessive = ("consists", "its") if self.mostly_unknown == 1 else ("consist", "their")
+        return (
+            f"{plural(self.mostly_unknown, 'text')} {verb} mostly of words that the encoder does not know, so "
+            f"{possessive} vectors say little: choose a --model for {possessive} language and script."
+        )
+
     def _describe_dropped(self) -> str:
         if not self.dropped_tokens:
             return ""
@@ -155,6 +167,7 @@ class EmbedCounters:
     documents_total: int = 0
     encoded: int = 0
     empty: int = 0
+    mostly_unknown: int = 0
     windows: int = 0
     tokens: int = 0
     tokens_elsewhere: int = 0
@@ -198,6 +211,7 @@ class EmbedCounters:
         self.documents += len(windows)
         self.encoded += len(windows) - len(failed)
         self.empty += int((windows.tokens == 0).sum())
+        self.mostly_unknown += windows.mostly_unknown
         self.distinct_tokens += int(windows.tokens.sum())
         self.dropped_tokens += int(windows.dropped.sum())
         self.failed |= failed
@@ -234,6 +248,7 @@ class EmbedCounters:
             already_stored=already_stored,
             duplicate_texts=documents - distinct,
             empty=self.empty,
+            mostly_unknown=self.mostly_unknown,
             windows=self.windows,
             tokens=self.tokens,
             dropped_tokens=self.dropped_tokens,

@@ -26,6 +26,7 @@ _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 # texts per call of the tokenizer: enough for all threads; an encoding takes about a hundred bytes of memory per token
 _BLOCK = 512
 # words for finding the special tokens around a text; every tokenizer should know one of them
+_UNKNOWN = ("[UNK]", "<unk>")
 _WORDS = ("a", "the", "1", "가", "中", "и")
 
 
@@ -43,6 +44,7 @@ class TextTokenizer:
         opening: Ids of the special tokens in front of a text.
         closing: Ids of the special tokens behind it.
         prefix: Ids of the prefix.
+        unknown_id: Id of the token for what the vocabulary lacks, -1 if there is none.
     """
 
     def __init__(self, backend: "Tokenizer", tokenizer_hash: str, prefix: str = "") -> None:
@@ -50,6 +52,7 @@ class TextTokenizer:
         backend.no_padding()
         self.hash = tokenizer_hash
         self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
+        self.unknown_id = next((id_ for id_ in map(backend.token_to_id, _UNKNOWN) if id_ is not None), -1)
         self._backend = backend
         self.opening, self.closing = _special_tokens(backend)
         self._prefix_length = len(prefix)
@@ -79,7 +82,8 @@ class TextTokenizer:
             tokens.append(np.array([len(array) for array in ids[-len(block) :]], dtype=np.int64))
             bounds.append(self._bounds(block, encodings, skips, tokens[-1], windowing))
             spans.append(self._spans(encodings, np.array(skips, dtype=np.int64), bounds[-1]))
-        return _join_windows(np.concatenate(ids), np.concatenate(tokens), np.concatenate(spans), bounds)
+        unknown = np.array([np.count_nonzero(array == self.unknown_id) for array in ids[1:]], dtype=np.int64)
+        return _join_windows(np.concatenate(ids), np.concatenate(tokens), unknown, np.concatenate(spans), bounds)
 
     def word_numbers(self, texts: Sequence[str]) -> Iterator[Integers]:
         """Yield for each text which of its words each of its tokens is a part of: int64 (tokens,), rising.
@@ -186,13 +190,16 @@ def _count_tokens_within(encoding: "Encoding", characters: int) -> int:
     return sum(1 for _ in takewhile(lambda span: span[1] <= characters, spans))
 
 
-def _join_windows(ids: NDArray[np.int32], tokens: Integers, span: Integers, blocks: Sequence[WindowBounds]) -> Windows:
+def _join_windows(
+    ids: NDArray[np.int32], tokens: Integers, unknown: Integers, span: Integers, blocks: Sequence[WindowBounds]
+) -> Windows:
     names = ("counts", "first", "length")
     bounds = WindowBounds(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
     return Windows(
         ids=ids,
         tokens=tokens,
         dropped=tokens - bounds.covered_tokens,
+        unknown=unknown,
         offsets=offsets_from_counts(bounds.counts),
         start=np.repeat(offsets_from_counts(tokens)[:-1], bounds.counts) + bounds.first,
         length=bounds.length,

@@ -28,6 +28,7 @@ class Windows:
         ids: int32 (tokens,), the tokens of all documents, without special tokens.
         tokens: int64 (documents,), tokens per document.
         dropped: int64 (documents,), how many of them are in no window.
+        unknown: int64 (documents,), how many of them are the token for what the vocabulary lacks.
         offsets: int64 (documents + 1,), the first window of each document, and the number of windows.
         start: int64 (windows,), the index in `ids` of each window's first token.
         length: int64 (windows,), tokens per window.
@@ -37,6 +38,7 @@ class Windows:
     ids: NDArray[np.int32]
     tokens: Integers
     dropped: Integers
+    unknown: Integers
     offsets: Integers
     start: Integers
     length: Integers
@@ -50,6 +52,11 @@ class Windows:
         """int64 (documents,): tokens in all windows; a token that windows share counts once per window."""
         return np.add.reduceat(self.length, self.offsets[:-1]) if len(self) else self.tokens
 
+    @property
+    def mostly_unknown(self) -> int:
+        """How many documents consist, for more than half of their tokens, of what the vocabulary lacks."""
+        return int(np.count_nonzero(2 * self.unknown > self.tokens))
+
     def select(self, documents: Integers) -> Self:
         """Return the windows of the documents with these numbers, in that order; `ids` is shared, not copied."""
         counts = np.diff(self.offsets)[documents]
@@ -58,6 +65,7 @@ class Windows:
             self.ids,
             self.tokens[documents],
             self.dropped[documents],
+            self.unknown[documents],
             offsets_from_counts(counts),
             self.start[rows],
             self.length[rows],

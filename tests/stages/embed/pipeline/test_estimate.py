@@ -39,6 +39,14 @@ def test_counts_and_bytes_are_those_of_encoding(tiny: Open, tmp_path: Path, opti
     assert result.bytes == pytest.approx(written, rel=0.03, abs=8192)
 
 
+def test_texts_in_a_script_that_the_encoder_lacks_are_counted(tiny: Open, tmp_path: Path) -> None:
+    texts = corpus([*MANY, "สวัสดี", "ครับ"])
+    assert estimate_corpus(texts, tiny(), None).mostly_unknown == 2
+    report = embed(texts, tiny(), store_of(tmp_path, tiny()))
+    assert report.mostly_unknown == 2
+    assert any("2 texts consist mostly of words that the encoder does not know" in line for line in report.sentences())
+
+
 def test_a_head_holds_the_largest_view_of_all_layers(tiny: Open, tmp_path: Path) -> None:
     encoder = tiny(dtype="float16", layers="-1,-2", keep=("mean", "segments"), segment=4)
     result = estimate_corpus(corpus(MANY), encoder, None)

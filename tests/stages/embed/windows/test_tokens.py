@@ -226,3 +226,13 @@ def test_tokens_decode_to_the_words_that_they_stand_for(folders: Folders) -> Non
     tokenizer = load_tokenizer(folders("bert"))
     ids = tokenizer.tokenize(["Oil rose on Monday"], Windowing(100)).ids
     assert tokenizer.decode(ids.tolist()) == "oil rose on monday"
+
+
+def test_tokens_that_the_vocabulary_lacks_are_counted(folders: Folders) -> None:
+    tokenizer = load_tokenizer(folders("bert"))
+    windows = tokenizer.tokenize(["", "oil", "สวัสดี", "oil สวัสดี", "สวัสดี oil ครับ"], Windowing(7))
+    assert windows.unknown.tolist() == [0, 0, 1, 1, 2]
+    assert windows.mostly_unknown == 2
+    assert windows.select(np.array([2, 0])).unknown.tolist() == [1, 0]
+    byte_level = load_tokenizer(folders("roberta"))
+    assert byte_level.tokenize(["สวัสดี"], Windowing(7)).unknown.tolist() == [0]
