@@ -32,8 +32,8 @@ def plain_text(cell: Any) -> str | None:
         return cell.strip() or None
     if cell is None or cell != cell:  # NaN marks a missing value in a column of numbers
         return None
-    if isinstance(cell, list | dict | bytes):
-        raise ValueError(f"expected one value, got a {type(cell).__name__} ({str(cell)[:40]}).")
+    if isinstance(cell, list | tuple | dict | bytes):
+        raise ValueError(_explain_cell(cell))
     if isinstance(cell, bool):
         return str(cell).lower()
     # many programs write a column of whole numbers with gaps as 3.0
@@ -211,6 +211,15 @@ def _word(cell: Any) -> str | None:
 @lru_cache(2**14)  # labels repeat
 def _text_word(text: str) -> str:
     return canonical_label(text.strip())
+
+
+def _explain_cell(cell: object) -> str:
+    shown = f"({str(cell)[:40]})"
+    if isinstance(cell, bytes):
+        return f"expected one value, got bytes {shown}. Save the column as text."
+    if isinstance(cell, dict):
+        return f"expected one value, got an object {shown}. Name a field of it, as in column.field."
+    return f"expected one value, got a list {shown}. Name a column with one text or number in each row."
 
 
 def _explain_list(text: str) -> str:

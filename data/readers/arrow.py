@@ -93,13 +93,15 @@ def table_of_arrow(source: str, schema: Any, rows: int, batches: Callable[[str],
 
     Raises BadData if there are no rows.
     """
+    from pyarrow.types import is_map
+
     if not rows:
         raise BadData(f"{source} has no rows.")
 
     def cells(name: str) -> Iterator[Any]:
         with explain_arrow_errors(f"{source}: column '{name}' cannot be read"):
             for batch in batches(name):
-                yield from batch.to_pylist()
+                yield from batch.to_pylist() if not is_map(batch.type) else map(_object_of_map, batch.to_pylist())
 
     with explain_arrow_errors(f"{source}: its columns cannot be read"):
         names, features = tuple(schema.names), features_of_metadata(schema.metadata)
@@ -108,6 +110,10 @@ def table_of_arrow(source: str, schema: Any, rows: int, batches: Callable[[str],
         return name_classes(cells(name), features, name, source)
 
     return Table(source, names, rows, read, caches=(ColumnCache(),))
+
+
+def _object_of_map(pairs: list[tuple[Any, Any]] | None) -> dict[Any, Any] | None:
+    return None if pairs is None else dict(pairs)
 
 
 def require_pyarrow() -> None:

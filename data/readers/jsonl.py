@@ -55,7 +55,8 @@ def _line_items(first: str, others: Iterable[str], line: int, source: str) -> It
             try:
                 yield json.loads(content), content, number
             except (ValueError, RecursionError) as error:
-                raise BadData(f"{source} line {number} is not JSON ({error}). Write one object per line.") from error
+                reason = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+                raise BadData(f"{source} line {number} is not JSON ({reason}). Write one object per line.") from error
 
 
 def _array_items(text: str, line: int, source: str) -> Iterator[Item]:

@@ -156,6 +156,19 @@ def test_numbers_and_nothing_are_read_as_a_person_writes_them(ending: str, tmp_p
     assert list(corpus.documents) == [Document("7", "a", ("3",)), Document("8", "")]
 
 
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        (["a"], r"a list \(\['a'\]\)\. Name a column with one text"),
+        ({"a": 1}, r"an object .*\. Name a field of it, as in column\.field"),
+        (b"a", r"bytes \(b'a'\)\. Save the column as text"),
+    ],
+)
+def test_a_text_that_is_none_is_refused_with_what_to_do(cell: object, found: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=rf"row 1: expected one value, got {found}"):
+        read_corpus(write(tmp_path, "parquet", [{"text": cell, "label": "x"}]))
+
+
 @pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "arrow"])
 def test_a_text_that_is_a_list_is_refused_by_its_place(ending: str, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"letters\.\w+ (line|row) 1: expected one value, got a list"):

@@ -36,7 +36,7 @@ def test_a_key_that_a_line_lacks_is_no_label(letters: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("{'text': 'a'}", "is not JSON"),
+        ("{'text': 'a'}", r"is not JSON \(Expecting property name enclosed in double quotes, character 2\)"),
         ('{"text": "a"', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ('["a"]', r"is not an object but '\[\"a\"\]'"),

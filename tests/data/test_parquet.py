@@ -7,6 +7,7 @@ import pytest
 
 from data.errors import BadData, ExtraMissing
 from data.readers import read_corpus
+from data.source_spec import SourceSpec
 from tests.data.tables import write
 
 
@@ -58,3 +59,14 @@ def test_texts_kept_as_a_dictionary_are_texts(tmp_path: Path) -> None:
     column = pyarrow.array(["a", "b", "a"]).dictionary_encode()
     parquet.write_table(pyarrow.table({"text": column}), tmp_path / "letters.parquet")
     assert [document.text for document in read_corpus(str(tmp_path / "letters.parquet")).documents] == ["a", "b", "a"]
+
+
+def test_a_map_is_an_object(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    scores = pyarrow.array([[("a", 1.0), ("b", 0.0)], None], pyarrow.map_(pyarrow.string(), pyarrow.float64()))
+    path = tmp_path / "letters.parquet"
+    parquet.write_table(pyarrow.table({"text": ["x", "y"], "label": scores}), path)
+    assert [document.labels for document in read_corpus(str(path)).documents] == [("a",), None]
+    assert read_corpus(str(path), SourceSpec(label="", group="label.a")).documents[0].group == "1"
