@@ -1,6 +1,6 @@
-"""Excel workbooks, read by python-calamine, an optional dependency: the first sheet, a header in its first row."""
+"""Excel workbooks, read by python-calamine, an optional dependency: the first sheet that has cells, below a header."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -10,11 +10,11 @@ from data.readers.files import InputFile, report_unreadable
 from data.readers.rows import Row, RowFile, table_of_rows
 from data.source_spec import SourceSpec
 from data.table import Table
-from data.text_format import join_names
+from data.text_format import join_names, plural
 
 
 def read_excel(file: InputFile, spec: SourceSpec) -> Table:
-    """Read the first sheet of a workbook; further sheets are named in a note.
+    """Read the first sheet of a workbook that has cells; the other sheets are named in a note.
 
     Raises ExtraMissing without python-calamine, BadData for a file that cannot be used.
     """
@@ -28,15 +28,23 @@ def read_excel(file: InputFile, spec: SourceSpec) -> Table:
         content = BytesIO(stream.read())
     try:
         workbook = load_workbook(content)
-        sheet = workbook.get_sheet_by_index(0)
-        rows = sheet.to_python(skip_empty_area=False)
+        sheets = map(workbook.get_sheet_by_index, range(len(workbook.sheet_names)))
+        contents = ((sheet, sheet.to_python(skip_empty_area=False)) for sheet in sheets)
+        sheet, rows = next((content for content in contents if content[1]), (None, []))
     except CalamineError as error:
         raise BadData(f"{file.source} is not an Excel file that can be read ({error}).") from error
     content_rows = RowFile(source=file.source, read=lambda: _rows(rows), advice="Give each column a name.", unit="row")
     table = table_of_rows(content_rows, spec, list)
-    others = workbook.sheet_names[1:]
-    notes = (f"the first sheet, '{sheet.name}', is read, and not {join_names(others)}",) if others else ()
-    return replace(table, notes=notes)
+    return replace(table, notes=tuple(_notes(sheet, workbook.sheet_names)))
+
+
+def _notes(sheet: Any, names: Sequence[str]) -> Iterator[str]:
+    if others := [name for name in names if name != sheet.name]:
+        which = "the first sheet" if sheet.name == names[0] else "the first sheet with cells"
+        yield f"{which}, '{sheet.name}', is read, and not {join_names(others)}"
+    if count := sum(last[0] > first[0] for first, last in sheet.merged_cell_ranges or ()):
+        verbs = "spans rows and has" if count == 1 else "span rows and have"
+        yield f"{plural(count, 'merged cell')} {verbs} a value in the first of these; the others are blank"
 
 
 def _rows(rows: list[list[Any]]) -> Iterator[Row]:

@@ -4,6 +4,7 @@ import datetime
 import sys
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from data.documents import Document
@@ -39,6 +40,26 @@ def test_cells_are_texts_numbers_dates_and_blanks(letters: Path) -> None:
 def test_the_first_sheet_is_read_and_the_others_are_named(letters: Path) -> None:
     write_excel(letters, [["text"], ["a"]], "Notes", "Old")
     assert read_corpus(str(letters)).notes[0] == "the first sheet, 'Letters', is read, and not 'Notes', 'Old'"
+
+
+def test_a_blank_cover_sheet_is_passed_over(letters: Path) -> None:
+    write_excel(letters, [["text", "label"], ["a", "x"]], "Cover")
+    workbook = openpyxl.load_workbook(letters)
+    workbook.move_sheet("Cover", -1)
+    workbook.save(letters)
+    corpus = read_corpus(str(letters))
+    assert list(corpus.documents) == [Document("1", "a", ("x",))]
+    assert corpus.notes[0] == "the first sheet with cells, 'Letters', is read, and not 'Cover'"
+
+
+def test_merged_cells_over_several_rows_are_reported(letters: Path) -> None:
+    write_excel(letters, [["text", "label"], ["a", "x"], ["b", None]])
+    workbook = openpyxl.load_workbook(letters)
+    workbook["Letters"].merge_cells("B2:B3")
+    workbook.save(letters)
+    corpus = read_corpus(str(letters))
+    assert [document.labels for document in corpus.documents] == [("x",), None]
+    assert "1 merged cell spans rows and has a value in the first of these; the others are blank" in corpus.notes
 
 
 def test_a_row_is_named_by_its_number_in_the_sheet(letters: Path) -> None:
