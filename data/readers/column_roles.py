@@ -65,7 +65,8 @@ def resolve_columns(
     if requested.levels:
         label = _level_columns(requested)
         del named["label"]
-    check_columns(table, filter(None, (*text, *label, *(name for role, name in named.items() if role != "label"))))
+    others = [name for role, name in named.items() if name and role != "label"]
+    check_columns(table, (*text, *label, *others))
     free = [name for name in dict.fromkeys(table.names) if name not in (*text, *label, *named.values(), *used)]
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
     if len(candidates.get("text", ["one"])) != 1:

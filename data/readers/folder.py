@@ -48,10 +48,9 @@ def read_folder(path: Path, source: str, paths: Sequence[PurePath], encoding: st
     Raises:
         BadData: There are no files of text, or one is in another encoding.
     """
-    with report_unreadable(source):
-        files = _class_files(paths, source)
-        labeled = [file for file in files if file.label]
-        texts, others = _divide_by_content(path, labeled or files)
+    files = _class_files(paths, source)
+    labeled = [file for file in files if file.label]
+    texts, others = _divide_by_content(path, labeled or files, source)
     if not texts:
         raise BadData(f"{source} holds no text files, only {join_names([str(file.path) for file in others])}.")
     documents = [_read_document(path, source, file, encoding) for file in texts]
@@ -68,23 +67,28 @@ def read_folder(path: Path, source: str, paths: Sequence[PurePath], encoding: st
 
 
 def list_files(folder: Path, parents: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield every file below a folder that is not hidden, by name; links are followed, except back into a parent."""
+    """Yield every file below a folder that is not hidden, by name; links are followed, except back into a parent.
+
+    A link to a file that is gone is yielded as well, so that reading it fails: it may be a document.
+    """
     parents |= {folder.resolve()}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        if path.is_file():
+        if path.is_file() or (path.is_symlink() and not path.exists()):
             yield path
         elif path.is_dir() and path.resolve() not in parents:
             yield from list_files(path, parents)
 
 
-def _divide_by_content(folder: Path, files: Sequence[_ClassFile]) -> tuple[list[_ClassFile], list[_ClassFile]]:
+def _divide_by_content(
+    folder: Path, files: Sequence[_ClassFile], source: str
+) -> tuple[list[_ClassFile], list[_ClassFile]]:
     """The files that hold text, and the others."""
     texts: list[_ClassFile] = []
     others: list[_ClassFile] = []
     for file in files:
-        with (folder / file.path).open("rb") as content:
+        with report_unreadable(_name_in(source, file)), (folder / file.path).open("rb") as content:
             is_text = file.path.name not in _SYSTEM_FILES and not _is_binary(content.read(_READ_BYTES))
         (texts if is_text else others).append(file)
     return texts, others
@@ -141,10 +145,15 @@ def _class_files(paths: Sequence[PurePath], source: str) -> list[_ClassFile]:
     return files
 
 
+def _name_in(source: str, file: _ClassFile) -> str:
+    """A file as the user would write it, for messages."""
+    return f"{source}/{file.path.as_posix()}".replace("//", "/")
+
+
 def _read_document(folder: Path, source: str, file: _ClassFile, encoding: str | None) -> Document:
     name = file.path.as_posix()
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise BadData(f"{source} holds a file whose name is not UTF-8: {name!r}. Rename it.")
-    content = InputFile.plain(folder / file.path, f"{source}/{name}".replace("//", "/"))
+    content = InputFile.plain(folder / file.path, _name_in(source, file))
     with open_text(content, "", encoding) as text:
         return Document(name, text.read(), (file.label,) if file.label else None, file.split)

@@ -44,6 +44,8 @@ def read_table(source: str, spec: SourceSpec | None = None) -> Table:
     spec, path = spec or SourceSpec(), Path(source).expanduser()
     if source != STDIN and not exists(path):
         raise FileMissing(f"{source} does not exist.{_suggest_source(path)}")
+    if source != STDIN and path.is_fifo():
+        raise CallError(f"{source} is a pipe, which can be read only once. Pass it as standard input: - < {source}")
     file = find_input(source, spec.encoding)
     if file.suffix not in TABLE_READERS and is_fasttext(file):
         return read_fasttext(file, spec)

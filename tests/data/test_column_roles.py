@@ -14,6 +14,12 @@ def note_of(folder: Path, row: dict[str, str], columns: SourceSpec | None = None
     return read_corpus(write(folder, "csv", [row]), columns).notes
 
 
+@pytest.mark.parametrize("spec", [SourceSpec(text=("",)), SourceSpec(levels=("topic", ""))])
+def test_a_column_without_a_name_is_missing(spec: SourceSpec, tmp_path: Path) -> None:
+    with pytest.raises(ColumnMissing, match=r"letters\.csv has no column ''"):
+        note_of(tmp_path, {"text": "a", "topic": "x"}, spec)
+
+
 def test_every_guess_is_reported_with_the_option_that_names_it(tmp_path: Path) -> None:
     row = {"Body": "a", "topic": "x", "fold": "dev"}
     rows = [{"ID": f"u{number}", **row, "author": f"author {number}"} for number in range(20)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.documents import Document
-from data.errors import BadData
+from data.errors import BadData, CallError
 from data.readers import read_corpus
 from data.source_spec import SourceSpec
 
@@ -92,6 +92,13 @@ def test_links_are_followed_but_not_in_a_circle(folder: Fill, tmp_path: Path) ->
     Path(source, "spam").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     Path(source, "ham", "up").symlink_to(source, target_is_directory=True)
     assert [document.id for document in read_corpus(source).documents] == ["ham/1", "spam/2"]
+
+
+def test_a_link_to_a_document_that_is_gone_is_an_error(folder: Fill) -> None:
+    source = folder("ham/1", "spam/2")
+    Path(source, "ham", "3").symlink_to("elsewhere")
+    with pytest.raises(CallError, match=r"letters/ham/3 cannot be read: No such file"):
+        read_corpus(source)
 
 
 def test_text_is_left_as_it_is_but_for_the_byte_order_mark(folder: Fill) -> None:

@@ -1,5 +1,6 @@
 """From what a user names to its reader."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,9 @@ def test_endings_are_read_in_any_case_and_from_home(tmp_path: Path, monkeypatch:
     (tmp_path / "LETTERS.CSV").write_text("text\na\n", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read_corpus("~/LETTERS.CSV").documents[0].text == "a"
+
+
+def test_a_pipe_with_a_name_is_refused_because_files_are_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "letters.csv")
+    with pytest.raises(CallError, match=r"letters\.csv is a pipe, which can be read only once\. Pass it as standard"):
+        read_corpus(str(tmp_path / "letters.csv"))
