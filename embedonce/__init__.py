@@ -95,8 +95,8 @@ def embed(
 
     Args:
         source: a path (a table or a folder, as `embedonce embed` reads it), a pattern such as "data/*.parquet", a list
-            of `Path` objects, the name of a benchmark corpus, a list of texts, a pandas or polars data frame, a
-            `datasets.Dataset`, or a dict of data frames or datasets by split (`DatasetDict`).
+            of `Path` objects, the name of a benchmark corpus, a list or a series of texts, a pandas or polars data
+            frame, a `datasets.Dataset`, or a dict of data frames or datasets by split (`DatasetDict`).
         text, label, id, split, group: names of the columns; None has them guessed where that is safe, and "" reads none
             (not for text). With a list of texts, `label` is the list of their labels. `label="toxic,insult"` names
             columns of 0 and 1, one per label.

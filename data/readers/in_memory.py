@@ -15,6 +15,7 @@ from data.readers.corpus_from_table import corpus_from_table, follow_known
 from data.readers.inputs import MEMORY_PREFIX
 from data.readers.joined_tables import join_tables
 from data.readers.labels_in_taxonomy import attach_taxonomy
+from data.readers.tables import exists
 from data.readers.taxonomy_file import read_taxonomy
 from data.source_spec import SourceSpec
 from data.splitting.train_test_split import parse_split_name
@@ -36,9 +37,9 @@ def read_in_memory(
     """A corpus of the rows of `source`, in their order; row numbers are ids unless `columns` names a column of ids.
 
     Args:
-        source: a list of texts; a data frame that narwhals knows (pandas, polars, pyarrow, ...); a `datasets.Dataset`;
-            or a dict from splits to data frames or datasets, such as a `DatasetDict`. Class numbers of a dataset's
-            `ClassLabel` column are read as their names.
+        source: a list, an array or a series of texts; a data frame that narwhals knows (pandas, polars, pyarrow, ...);
+            a `datasets.Dataset`; or a dict from splits to data frames or datasets, such as a `DatasetDict`. Class
+            numbers of a dataset's `ClassLabel` column are read as their names.
         columns: names of the columns; None is guessed, as in a file. A list of texts has none.
         labels: (documents,), only with a list of texts: a string, a number, a list of these or None for each.
         name: names the corpus, and so its store. By default `memory-` and eight hex digits of a hash of the rows,
@@ -57,15 +58,15 @@ def read_in_memory(
         raise CallError(f"{_type_name(source)} is no source of documents. {_EXPECTED}")
     if spec.split_files:
         raise CallError("test_file and validation_file need a file of training documents, not data in memory.")
-    if isinstance(source, list | tuple) or _is_array(source):
+    if _is_one_column(source):
         table, spec = _table_of_texts(list(source), labels), _spec_of_texts(spec, labels)
-    elif labels is not None:
-        raise CallError(
-            "Labels are given twice: a table has them in a column. Name that column with label=, or several "
-            'columns of 0 and 1 as label="one,two".'
-        )
     else:
         table = _table_of_splits(source, spec) if isinstance(source, dict) else _table_of_rows(source)
+        if labels is not None:
+            raise CallError(
+                "Labels are given twice: a table has them in a column. Name that column with label=, or several "
+                'columns of 0 and 1 as label="one,two".'
+            )
     spec = follow_known(spec, table, known)[0] if known else spec
     corpus = corpus_from_table(table, Path(f"{name or f'memory-{_digest(table)}'}.memory"), spec)
     return replace(corpus, source=f"{MEMORY_PREFIX}{corpus.name}")
@@ -81,8 +82,13 @@ def _type_name(source: Any) -> str:
     return f"An object of type {type(source).__name__}"
 
 
-def _is_array(source: Any) -> bool:
-    return type(source).__module__.partition(".")[0] == "numpy" and getattr(source, "ndim", 0) == 1
+def _is_one_column(source: Any) -> bool:
+    """Whether a source is a list of texts, or what holds them as one: an array, a series, a column of a dataset."""
+    if isinstance(source, Sequence) or getattr(source, "ndim", 0) == 1:
+        return True
+    from narwhals.dependencies import is_into_series
+
+    return bool(is_into_series(source))
 
 
 def _is_dataset(source: Any) -> bool:
@@ -92,7 +98,10 @@ def _is_dataset(source: Any) -> bool:
 def _table_of_texts(texts: list[Any], labels: Sequence[Any] | None) -> Table:
     for row, text in enumerate(texts, start=1):
         if not isinstance(text, str):
-            raise CallError(f"Text {row} of the list is of type {type(text).__name__}. {_EXPECTED}")
+            problem = f"Text {row} of the list is of type {type(text).__name__}"
+            raise CallError(f'{problem}. Write "" for a document without text. {_EXPECTED}')
+    if texts and all(exists(path) and path.is_file() for path in map(Path, texts)):
+        raise CallError("The list has the names of files. To read these, pass Path objects: [Path(name), ...].")
     cells: dict[str, Sequence[Any]] = {TEXT: texts}
     if labels is not None:
         if len(labels) != len(texts):

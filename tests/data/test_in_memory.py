@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,24 @@ def test_a_column_that_a_split_lacks_is_named_with_the_split() -> None:
     whole = frame("pandas")
     with pytest.raises(ColumnMissing, match="split test has no column 'queue', which split train has"):
         read_in_memory({"train": whole, "test": whole.drop(columns="queue")}, SourceSpec(text=("body",), label="queue"))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_series_is_a_list_of_texts(library: str) -> None:
+    table = frame(library)
+    assert pairs(read_in_memory(table["body"], SourceSpec(), table["queue"])) == EXPECTED
+
+
+def test_a_column_of_a_dataset_is_a_list_of_texts() -> None:
+    assert pairs(read_in_memory(dataset()["text"], SourceSpec(), LABELS)) == EXPECTED
+
+
+def test_a_set_is_refused_because_it_has_no_order_not_for_its_labels() -> None:
+    with pytest.raises(CallError, match="type set is no source"):
+        read_in_memory(set(TEXTS), SourceSpec(), LABELS)
+
+
+def test_names_of_files_are_not_taken_for_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n", encoding="utf-8")
+    with pytest.raises(CallError, match=r"the names of files\. To read these, pass Path objects"):
+        read_in_memory([str(tmp_path / "a.csv")], SourceSpec())
