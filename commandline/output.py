@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import textwrap
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SECONDS_PER_LINE = 10.0  # of progress, if stderr is not a terminal
 WIDTH_WITHOUT_TERMINAL = 160  # columns of a table if no standard stream is a terminal, as in a scheduled job
 _WRAPPED = 10  # columns that a wrapping column of a table keeps at least
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")  # but for tabs and line ends
 _NOTES = "commandline.output.notes"
 
 
@@ -47,11 +49,17 @@ def show(paragraph: str) -> None:
     click.echo(_wrap(paragraph, sys.stdout))
 
 
+def _escape_controls(text: str) -> str:
+    r"""The text with control characters as escapes, which a label or a text may have and a terminal would obey."""
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
 def _wrap(text: str, stream: TextIO, *, indent: str = "") -> str:
     """The text with its lines wrapped at words if the stream is a terminal; paths and options are not divided.
 
     indent: of the lines that continue one.
     """
+    text = _escape_controls(text)
     if not stream.isatty():
         return text
     wrapper = textwrap.TextWrapper(
@@ -112,7 +120,7 @@ def table(
     from rich.console import Console
     from rich.table import Table
 
-    rows, width = list(rows), terminal_width()
+    rows, width = [tuple(map(_escape_controls, row)) for row in rows], terminal_width()
     widths = [_widest_line(cells) for cells in zip(columns, *rows, strict=True)]
     shown = list(range(len(columns)))
     for place in reversed([place for place, name in enumerate(columns) if name in optional]):
@@ -125,7 +133,8 @@ def table(
         drawn.add_column(columns[place], justify=justify, overflow="fold", min_width=least)
     for row in rows:
         drawn.add_row(*(row[place] for place in shown))
-    console = Console(file=sys.stdout, width=max(width, _table_width(minimum)), markup=False, highlight=False)
+    needed = max(width, _table_width(minimum))
+    console = Console(file=sys.stdout, width=needed, markup=False, emoji=False, highlight=False)
     console.print(drawn)
     if missing := [" ".join(name.split()) for place, name in enumerate(columns) if place not in shown]:
         columns_left_out = f"column{'s' * (len(missing) > 1)} {join_names(missing)}"

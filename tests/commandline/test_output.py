@@ -33,6 +33,14 @@ def test_a_pipe_gets_no_line_before_ten_seconds(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == ""
 
 
+def test_a_label_is_shown_as_it_is_and_never_obeyed_by_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table(["label", "n"], [(":smile:", "1"), ("[red]", "2"), ("\x1b[2J", "3"), ("a\r\n", "4")])
+    note("label '\x1b[2J' is rare")
+    shown = capsys.readouterr()
+    assert all(word in shown.out for word in (":smile:", "[red]", r"\x1b[2J"))
+    assert (shown.err, "\x1b" in shown.out, r"\x0d" in shown.out) == ("  - label '\\x1b[2J' is rare\n", False, False)
+
+
 def test_names_and_numbers_are_not_broken_on_a_narrow_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
