@@ -1,6 +1,6 @@
 """What augmented copies of training documents add, on all of Reuters-52 and on ten documents per label.
 
-    python -m benchmarks.augmentation --store PATH [--runs PATH] [--parts few,rare,all] [--heads linear,attention]
+    python -m benchmarks.augmentation --store PATH [--out PATH] [--parts few,rare,all] [--heads linear,attention]
 
 Each head is fitted by `fit_head` with and without the copies of each method, with its default hyperparameters and the
 same folds. Differences are of macro-F1, paired by document, with 95 % bootstrap intervals: out of fold on the training

@@ -18,7 +18,7 @@ from benchmarks.measuring import Claim, Topic, median_seconds, print_topic
 from heads.classifiers.mlp import MLPHead, PooledMLP
 from heads.training.config import Optimization
 from heads.training.dropout import Dropout
-from heads.training.optimizers import make_optimizer
+from heads.training.optimizers import Optimizer
 
 DIM, LABELS, BATCH_SIZE = 3 * 384, 20, 64
 SMOOTHING = 0.1
@@ -50,14 +50,11 @@ def serial_training(
 ) -> Callable[[], None]:
     """A function that takes `steps` steps with each network, one network after the other."""
     training = Optimization()
-    optimizers = [
-        make_optimizer(network, training.optimizer, training.lr, training.weight_decay) for network in networks
-    ]
+    optimizers = [Optimizer(network, training.optimizer, training.lr, training.weight_decay) for network in networks]
 
     def train() -> None:
         for network, optimizer, batch, labels in zip(networks, optimizers, vectors, y, strict=True):
             for _ in range(steps):
-                optimizer.zero_grad()
                 nn.functional.cross_entropy(network.layers(batch), labels, label_smoothing=SMOOTHING).backward()  # type: ignore[no-untyped-call]  # torch
                 nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
                 optimizer.step()

@@ -18,7 +18,7 @@ from heads.training.config import DeviceName, Imbalance, Optimization, Stopping,
 from heads.training.document_batches import Sequences
 from heads.training.length import TrainingLength
 from heads.training.losses import Losses
-from heads.training.optimizers import BestEpoch, learning_rate_factor, make_average, make_optimizer
+from heads.training.optimizers import BestEpoch, Optimizer, learning_rate_factor, make_average
 from heads.training.samplers import sample_documents
 from heads.training.state import Checkpoint, Epoch, History, TrainingState
 from heads.training.training_data import TrainingData
@@ -127,12 +127,15 @@ class Trainer:
 
     def _initial_state(self, network: nn.Module, length: TrainingLength, rng: np.random.Generator) -> TrainingState:
         options = self.optimization
-        optimizer = make_optimizer(network, options.optimizer, options.lr, options.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, length.steps, options.warmup_ratio)
+        optimizer = Optimizer(
+            network,
+            options.optimizer,
+            options.lr,
+            options.weight_decay,
+            lambda step: learning_rate_factor(step, length.steps, options.warmup_ratio),
         )
         average = make_average(network, options.ema_decay)
-        return TrainingState(network, optimizer, schedule, average, rng, length, BestEpoch(), [])
+        return TrainingState(network, optimizer, average, rng, length, BestEpoch(), [])
 
     def _defers_class_weights(self, number: int, epochs: int) -> bool:
         """Whether epoch `number` of `epochs` does not use class weights yet."""

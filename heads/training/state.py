@@ -19,11 +19,11 @@ from torch.optim.swa_utils import AveragedModel
 from data.atomic_write import make_folder, write_atomically
 from data.errors import StorageFailed
 from heads.training.length import TrainingLength
-from heads.training.optimizers import BestEpoch
+from heads.training.optimizers import BestEpoch, Optimizer
 
 __all__ = ["Checkpoint", "Epoch", "History", "TrainingState", "identity"]
 
-FORMAT = 2
+FORMAT = 3
 # minimum number of seconds between two saved checkpoints
 SAVE_INTERVAL = 10.0
 
@@ -66,8 +66,7 @@ class TrainingState:
     """
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
+    optimizer: Optimizer
     average: AveragedModel | None
     rng: np.random.Generator
     length: TrainingLength
@@ -97,8 +96,6 @@ class TrainingState:
         if self.device.type != "cpu" or norm > max_grad_norm:
             nn.utils.clip_grads_with_norm_(self._weights, max_grad_norm, norm)
         self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update_parameters(self.network)
 
@@ -108,14 +105,12 @@ class TrainingState:
         tensors |= {f"best.{name}": value for name, value in self.best.weights.items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for number, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state_dict().items()}
         tensors |= {f"random.{name}": state for name, state in _random_states(self.device)}
         return tensors, {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "best": [self.best.number, *self.best.merit],
-            "steps": self.schedule.last_epoch,
-            "rates": self.schedule.get_last_lr(),
+            "steps": self.optimizer.steps,
             "batches": self.rng.bit_generator.state,
         }
 
@@ -124,15 +119,8 @@ class TrainingState:
         self.network.load_state_dict(_under("network", tensors))
         if self.average is not None:
             self.average.load_state_dict(_under("average", tensors))
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under("optimizer", tensors).items():
-            number, _, moment = name.partition(".")
-            moments.setdefault(int(number), {})[moment] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.schedule.last_epoch = values["steps"]
-        for group, lr in zip(self.optimizer.param_groups, values["rates"], strict=True):
-            group["lr"] = lr
+        self.optimizer.load_state_dict(_under("optimizer", tensors))
+        self.optimizer.steps = values["steps"]
         number, *merit = values["best"]
         self.best.number, self.best.merit = number, (merit[0], merit[1])
         self.best.weights = {name: value.to(self.device) for name, value in _under("best", tensors).items()}

@@ -25,7 +25,7 @@ from torch import nn
 from data.errors import CallError
 from data.hierarchy import Hierarchy
 from heads.training.dropout import Dropout
-from heads.training.optimizers import learning_rate_factor, make_optimizer
+from heads.training.optimizers import Optimizer, learning_rate_factor
 from heads.training.samplers import SamplerName, sample_documents
 
 __all__ = ["Pretraining", "Projection", "contrastive_loss", "label_similarity", "tree_levels"]
@@ -140,9 +140,12 @@ class Pretraining:
             CallError: if the loss is not finite.
         """
         device = network.last.weight.device
-        optimizer = make_optimizer(network, "adamw", self.lr, self.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, self.steps, WARMUP_RATIO)
+        optimizer = Optimizer(
+            network,
+            "adamw",
+            self.lr,
+            self.weight_decay,
+            lambda step: learning_rate_factor(step, self.steps, WARMUP_RATIO),
         )
         losses = []
         network.train()
@@ -151,10 +154,8 @@ class Pretraining:
             batch_weight = torch.from_numpy(weight[rows].astype(np.float32)).to(device)
             projected = network(vectors_of(rows).to(device))
             loss = contrastive_loss(projected, similarity, batch_weight, self.temperature)
-            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own gap
             optimizer.step()
-            schedule.step()
             losses.append(loss.detach())
         network.eval()
         mean_loss = float(torch.stack(losses[-math.ceil(self.steps / 10) :]).mean())
