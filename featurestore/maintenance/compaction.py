@@ -5,19 +5,23 @@ first, over all groups. So at each moment every document is in a shard, and the 
 shard by name, is removed last: a kill loses no document and changes no vector that readers get. It leaves duplicates,
 which the next compaction drops. A shard that this one commits may be among those that it replaces, if an earlier
 compaction was interrupted after it had committed the same: it stays.
+
+Two at once could each remove the copy that the other one keeps. So the second one is refused, and so is one that was
+planned while another one removed shards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import BadData
+from data.errors import BadData, StorageFailed
 from featurestore.shards.keys import KeyIndex, pack_keys
 from featurestore.shards.shard_content import concatenate_content, select_content
 from featurestore.storage.storage import Progress
+from featurestore.store.store import RECIPE_FILE
 from featurestore.vectors.ragged import as_array
 
 if TYPE_CHECKING:
@@ -49,14 +53,20 @@ class KeptRows:
 class CompactionPlan:
     """What a compaction will do. groups: shards that become one, all sorted by name; all others stay unchanged.
 
-    duplicates: second copies of documents, which are dropped. unreferenced: documents that no corpus names.
+    names: of all shards of the store. duplicates: second copies of documents, which are dropped. unreferenced:
+    documents that no corpus names.
     """
 
     groups: tuple[tuple[KeptRows, ...], ...]
-    shards: int
+    names: frozenset[str]
     documents: int
     duplicates: int
     unreferenced: int
+
+    @property
+    def shards(self) -> int:
+        """The number of shards before the compaction."""
+        return len(self.names)
 
     @property
     def shards_after(self) -> int:
@@ -99,23 +109,43 @@ def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Compactio
 
 
 def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progress | None = None) -> None:
-    """Commit the new shards and remove the old ones, group by group from the last. Raises StoreDamaged, StorageFailed.
+    """Commit the new shards and remove the old ones, group by group from the last.
 
-    progress: called after each group with the bytes done and the total bytes.
+    Args:
+        plan: What to do.
+        store: The store.
+        progress: Called after each group with the bytes done and the total bytes.
+
+    Raises:
+        StoreDamaged: A shard cannot be read.
+        StorageFailed: Another process rewrites the store, or has removed shards since the plan was made; or a disk or
+            bucket refuses.
     """
+    with store.storage.lock(RECIPE_FILE) as keep_lock:
+        if not plan.names <= set(store.shard_names()):
+            raise StorageFailed(
+                f"Another process has removed shards of {store.location} meanwhile. Run the same command again."
+            )
+        _rewrite(plan, store, progress, keep_lock)
+    store.refresh()
+
+
+def _rewrite(
+    plan: CompactionPlan, store: "FeatureStore", progress: Progress | None, keep_lock: Callable[[], None]
+) -> None:
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
     committed = set[str]()
     for group in reversed(plan.groups):
         contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
         if contents:
             committed.add(store.commit(concatenate_content(contents)))
+        keep_lock()
         for kept in reversed(group):
             if kept.shard.name not in committed:
                 store.shard_folder.remove(kept.shard.name)
             done += kept.shard.size
         if progress is not None:
             progress(done, total)
-    store.refresh()
 
 
 def _first_copies(store: "FeatureStore") -> tuple[list[KeptRows], int]:
@@ -138,4 +168,5 @@ def _make_plan(
         room -= kept.bytes
     unchanged = [len(group) == 1 and len(group[0].rows) == len(group[0].shard) for group in groups]
     changes = tuple(tuple(group) for group, same in zip(groups, unchanged, strict=True) if not same)
-    return CompactionPlan(changes, len(store.shards()), store.documents, duplicates, unreferenced)
+    names = frozenset(shard.name for shard in store.shards())
+    return CompactionPlan(changes, names, store.documents, duplicates, unreferenced)

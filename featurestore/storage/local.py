@@ -1,8 +1,8 @@
 """Storage in a folder of a local disk: see data/atomic_write.py for what survives a kill and a power cut."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -18,6 +18,8 @@ from data.atomic_write import (
     write_if_absent,
     write_under_hash,
 )
+from data.errors import StorageFailed
+from featurestore.storage.file_lock import lock_file
 from featurestore.storage.storage import FileState, Progress, Storage
 
 
@@ -91,6 +93,20 @@ class LocalStorage:
     def fresh_copy(self, name: str) -> Iterator[Path]:
         """Yield the path of the file itself."""
         yield self.location / name
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[Callable[[], None]]:
+        """Lock a file, unless the file system has no locks. Raises StorageFailed if another process has locked it."""
+        with ExitStack() as stack:
+            try:
+                lock_file(stack.enter_context((self.location / name).open("r+b")))  # as NFS locks no file that is read
+            except BlockingIOError as error:
+                raise StorageFailed(
+                    f"Another process is rewriting {self.location}. Run the same command again when it has ended."
+                ) from error
+            except OSError:
+                pass
+            yield lambda: None
 
     def remove_temporary_files(self, age: float) -> int:
         """Remove what begins with .tmp- and is older than `age` seconds, in this folder and below."""

@@ -1,4 +1,4 @@
-"""Storage in a bucket. Objects are written whole and conditionally, so no lock is needed; shards are read from a cache.
+"""Storage in a bucket. Objects are written whole and conditionally; shards are read from a cache.
 
 A request whose answer is lost may have written: it is sent again, and then finds its own content.
 """
@@ -8,8 +8,8 @@ import io
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,10 +18,11 @@ from data.errors import StorageFailed
 from featurestore.storage.bucket import connect, sentences
 from featurestore.storage.location import StoreUrl
 from featurestore.storage.shard_cache import ShardCache, save_stream
-from featurestore.storage.storage import FileState, Progress, Storage
+from featurestore.storage.storage import FileState, Progress, Storage, read
 
 _PIECE = 4 * 2**20
 _ATTEMPTS = 2
+LOCK_SECONDS = 3600.0  # since it was last renewed
 
 
 class ObjectStorage:
@@ -152,6 +153,33 @@ class ObjectStorage:
             yield folder / name
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[Callable[[], None]]:
+        """Put an object while the context lasts; that of a killed process counts for LOCK_SECONDS.
+
+        Raises StorageFailed, BucketFailed.
+        """
+        name, token = f".{name}.lock", secrets.token_bytes(16)
+        before = self.state(name)
+        if before is not None and time.time() - before.modified < LOCK_SECONDS:
+            raise StorageFailed(
+                f"Another process is rewriting {self.location}. Run the same command again when it has ended. If it "
+                f"was killed, wait an hour, or delete {self.location / name}."
+            )
+
+        def renew() -> None:
+            nonlocal before
+            self.replace(name, token, before)
+            before = self.state(name)
+
+        renew()
+        try:
+            yield renew
+        finally:
+            with suppress(FileNotFoundError):
+                if read(self, name) == token:  # else it took longer, and another process has the lock
+                    self.remove(name)
 
     def remove_temporary_files(self, age: float) -> int:  # noqa: ARG002
         """Do nothing: a put that was interrupted leaves no object."""

@@ -87,6 +87,13 @@ class Storage(Protocol):
     def fresh_copy(self, name: str) -> AbstractContextManager[Path]:
         """A path of the file as it is now, for as long as the context lasts; nothing is taken from a cache."""
 
+    def lock(self, name: str) -> AbstractContextManager[Callable[[], None]]:
+        """Lock an existing file until the context or the process ends; it may be read and written nevertheless.
+
+        Yields a function to call before each step that needs the lock. Both raise StorageFailed if another process has
+        it.
+        """
+
     def remove_temporary_files(self, age: float) -> int:
         """Remove files of writers that died, older than `age` seconds, here and below, and return their number."""
 

@@ -10,8 +10,8 @@ The folder is on a local disk or in a bucket, see `featurestore.storage`.
       unencodable/           keys of texts without finite vectors
       records/               one record per run of `embed`
 
-There is no journal, no lock and no manifest: a shard with a correct name is complete. `.tmp-*` are temporary files of
-active or dead writers, and are not read.
+There is no journal and no manifest: a shard with a correct name is complete. Only compactions have a lock.
+`.tmp-*` are temporary files of active or dead writers, and are not read.
 """
 
 import json
@@ -45,7 +45,7 @@ from featurestore.vectors.recipe import Recipe
 if TYPE_CHECKING:
     import pyarrow
 
-_RECIPE = "recipe.json"
+RECIPE_FILE = "recipe.json"
 
 
 class FeatureStore:
@@ -72,11 +72,11 @@ class FeatureStore:
         StorageFailed, BucketFailed.
         """
         storage = storage_at(parse_location(location))
-        if storage.state(_RECIPE) is None:
+        if storage.state(RECIPE_FILE) is None:
             storage.subfolder("shards").prepare()
             if training is not None:  # before the recipe: a store is never without it
                 storage.write_if_absent(TRAINING_FILE, training.to_bytes())
-            storage.write_if_absent(_RECIPE, (json.dumps(recipe.to_file(FORMAT), indent=1) + "\n").encode())
+            storage.write_if_absent(RECIPE_FILE, (json.dumps(recipe.to_file(FORMAT), indent=1) + "\n").encode())
         store = cls.open(storage.location)
         if differences := store.recipe.differences(recipe):
             options = store.recipe.options(recipe)
@@ -271,9 +271,9 @@ class FeatureStore:
 
 
 def _read_recipe(storage: Storage) -> Recipe:
-    folder, path = storage.location, storage.location / _RECIPE
+    folder, path = storage.location, storage.location / RECIPE_FILE
     try:
-        content = json.loads(read(storage, _RECIPE))
+        content = json.loads(read(storage, RECIPE_FILE))
         version, recipe_json, fingerprint = content["format"], content["recipe"], content["fingerprint"]
         hub = content.get("hub", {})
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -309,7 +309,7 @@ def newest_store(folder: Location, corpus: str | None = None) -> FeatureStore | 
 
 def is_store(location: Location) -> bool:
     """Whether there is a store at this path or URL. Raises BucketFailed."""
-    return storage_at(location).state(_RECIPE) is not None
+    return storage_at(location).state(RECIPE_FILE) is not None
 
 
 def list_stores(folder: Location) -> list[Location]:

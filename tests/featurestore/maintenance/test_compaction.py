@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import BadData
+from data.errors import BadData, StorageFailed
 from featurestore import (
     CompactionPlan,
     CorpusTable,
@@ -168,6 +168,28 @@ def stop_before(step: int, patched: pytest.MonkeyPatch) -> None:
 
     for name in ("remove", "write_under_hash"):
         patched.setattr(LocalStorage, name, interrupting(getattr(LocalStorage, name)))
+
+
+@pytest.mark.parametrize("seed", range(4))  # in some, the shard that is removed comes before its successor
+def test_a_compaction_in_the_middle_of_a_pruning_is_refused_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    store = store_of(tmp_path / "store", ["one", "gone"], first_seed=seed)
+    store.save_corpus(corpus("one"))
+    before, other, remove = read(store, ["one"]), FeatureStore.open(store.folder), LocalStorage.remove
+    plans = list[CompactionPlan]()
+
+    def compact_before(storage: LocalStorage, name: str) -> None:
+        plans.append(plan_compaction(other, target=1))
+        with pytest.raises(StorageFailed, match=r"Another process is rewriting .*store\. Run the same command again"):
+            run_compaction(plans[0], other)
+        remove(storage, name)
+
+    monkeypatch.setattr(LocalStorage, "remove", compact_before)
+    run_compaction(plan_pruning(store), store)
+    with pytest.raises(StorageFailed, match=r"Another process has removed shards of .*store meanwhile\. Run the same"):
+        run_compaction(plans[0], other)
+    assert read(FeatureStore.open(store.folder), ["one"]) == before
 
 
 @given(st.lists(st.lists(st.integers(0, 9), unique=True, min_size=1), max_size=5), st.sets(st.integers(0, 9)))

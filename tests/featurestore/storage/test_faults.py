@@ -19,8 +19,8 @@ from obstore.exceptions import GenericError
 from obstore.store import MemoryStore, S3Store
 
 from data.errors import BucketFailed, CallError, EmbedOnceError, StorageFailed
-from featurestore import FeatureStore, text_key
-from featurestore.storage import bucket, shard_cache
+from featurestore import FeatureStore, plan_compaction, run_compaction, text_key
+from featurestore.storage import bucket, object_store, shard_cache
 from featurestore.storage.location import StoreUrl
 from featurestore.storage.places import storage_at
 from featurestore.storage.shard_cache import LIMIT_VARIABLE, ShardCache
@@ -110,6 +110,20 @@ def test_a_listing_that_lags_hides_nothing_of_this_process(
     monkeypatch.undo()
     store.refresh()
     assert store.documents == 3 and name in {shard.name for shard in store.shards()}
+
+
+def test_the_lock_of_a_killed_process_counts_for_an_hour_and_one_that_was_lost_ends_a_compaction(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = FeatureStore.open(str(URL))
+    with pytest.raises(StorageFailed, match="was changed by another process"), slow.storage.lock("recipe.json") as keep:
+        with pytest.raises(StorageFailed, match=r"wait an hour, or delete s3://features/store/\.recipe\.json\.lock\."):
+            run_compaction(plan_compaction(store), store)
+        monkeypatch.setattr(object_store, "LOCK_SECONDS", 0.0)
+        with store.storage.lock("recipe.json"):
+            keep()
+    run_compaction(plan_compaction(store), store)
+    assert len(store.shards()) == 1 and store.documents == 3
 
 
 def test_a_listing_while_another_thread_writes_loses_no_file(

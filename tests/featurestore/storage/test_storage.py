@@ -132,6 +132,17 @@ class TestStorage:
         with pytest.raises(FileNotFoundError), storage.fresh_copy("f" * 64) as path:
             path.read_bytes()
 
+    def test_of_two_processes_one_has_a_lock_and_the_file_is_read_and_written(self, storage: Storage) -> None:
+        storage.replace("a", DATA, None)
+        for _ in range(2):
+            with storage.lock("a") as keep_lock:
+                keep_lock()
+                with pytest.raises(StorageFailed, match="Another process is rewriting"), again(storage).lock("a"):
+                    pass
+                assert read(again(storage), "a") == DATA and again(storage).names() == ["a"]
+                again(storage).replace("a", DATA, storage.state("a"))
+                keep_lock()
+
     def test_its_folders_are_listed(self, storage: Storage) -> None:
         for name in ("b", "a"):
             storage.subfolder(name).replace("file", DATA, None)
