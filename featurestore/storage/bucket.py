@@ -84,9 +84,10 @@ def connect(scheme: str, bucket: str) -> "ObjectStore":
 
 
 def _aws_profile() -> dict[str, str]:
-    """Keys, region and endpoint of a profile in ~/.aws, for what the environment does not set."""
+    """Keys, region and endpoint of a profile in ~/.aws, for what the environment does not set. Raises CallError."""
     name = os.environ.get("AWS_PROFILE", "default")
     values: dict[str, str] = {}
+    is_known = False
     for variable, file, section in (
         ("AWS_CONFIG_FILE", "~/.aws/config", name if name == "default" else f"profile {name}"),
         ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", name),
@@ -97,7 +98,9 @@ def _aws_profile() -> dict[str, str]:
         except (configparser.Error, OSError, ValueError):
             continue
         if parser.has_section(section):
-            values |= dict(parser.items(section))
+            is_known, values = True, values | dict(parser.items(section))
+    if not is_known and "AWS_PROFILE" in os.environ and "AWS_ACCESS_KEY_ID" not in os.environ:
+        raise CallError(f"AWS_PROFILE is '{name}', but there is no such profile in ~/.aws. Correct it, or unset it.")
     overridden = {setting for setting, variables in _VARIABLES.items() if not os.environ.keys().isdisjoint(variables)}
     return {key: values[name] for name, key in _SETTINGS.items() if name in values and name not in overridden}
 

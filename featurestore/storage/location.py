@@ -68,7 +68,8 @@ def parse_location(text: str | Path | StoreUrl) -> Location:
             f"Leave them out, and give credentials in the environment, as in {_HINTS[scheme]}."
         )
     names = path.strip("/").split("/") if path.strip("/") else []
-    if not bucket or any(name in ("", ".", "..") for name in names):
+    is_odd = any(character == "\\" or ord(character) < 32 for character in match[2])  # servers change or refuse these
+    if not bucket or is_odd or any(name in ("", ".", "..") for name in names):
         raise CallError(f"'{text}' does not name a bucket and a folder in it, as in {scheme}://bucket/features/news.")
     return StoreUrl(scheme, bucket, "/".join(names))
 

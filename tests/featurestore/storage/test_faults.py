@@ -339,6 +339,9 @@ def test_profiles_of_the_standard_files_are_read(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:2")
     assert bucket._aws_profile().keys() == {"access_key_id", "secret_access_key"}
+    monkeypatch.setenv("AWS_PROFILE", "wrok")
+    with pytest.raises(CallError, match=r"AWS_PROFILE is 'wrok', but there is no such profile in ~/\.aws\."):
+        bucket.connect("s3", "other")
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

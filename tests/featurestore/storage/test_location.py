@@ -32,6 +32,8 @@ def test_a_location_is_a_folder_or_a_url(text: str | Path | StoreUrl, location: 
         ("s3:///x", "does not name a bucket"),
         ("s3://bucket/a//b", "does not name a bucket"),
         ("s3://bucket/../b", "does not name a bucket"),
+        ("s3://bucket\\features\\b", "does not name a bucket"),
+        ("s3://bucket/a\tb", "does not name a bucket"),
     ],
 )
 def test_another_url_is_refused_without_repeating_a_secret(text: str, sentence: str) -> None:
