@@ -67,7 +67,9 @@ def find_problems(
 def check_shards(
     folder: Storage, recipe: Recipe, verified: VerifiedShards, progress: Progress | None = None
 ) -> tuple[list[DamagedShard], KeyIndex]:
-    """Hash and check every file in shards/, whatever was verified before.
+    """Hash and check every file in shards/, whatever was verified before, also those that come while this runs.
+
+    A shard that another process replaces meanwhile is no problem.
 
     Args:
         folder: The folder shards/ of a store.
@@ -78,20 +80,23 @@ def check_shards(
     Returns:
         The files that are not shards of `recipe`, by name, and the keys of the shards.
     """
-    states = folder.states()
-    total, done, damaged = sum(state.size for state in states.values()), 0, []
+    total, done, damaged, checked = 0, 0, list[DamagedShard](), set[str]()
     keys: list[NDArray[np.bytes_]] = []
     with ShardParser(recipe) as parser:
-        for name, state in states.items():
-            try:
-                keys.append(_check_shard(folder, name, parser, recipe, verified))
-            except FileNotFoundError:  # another process compacted the store meanwhile
-                continue
-            except (StoreDamaged, BadData) as error:
-                damaged.append(DamagedShard(folder.location / name, str(error)))
-            done += state.size
-            if progress is not None:
-                progress(done, total)
+        while new := {name: state for name, state in folder.states().items() if name not in checked}:
+            checked |= new.keys()
+            total += sum(state.size for state in new.values())
+            for name, state in new.items():
+                try:
+                    keys.append(_check_shard(folder, name, parser, recipe, verified))
+                except FileNotFoundError:  # compacted away
+                    pass
+                except (StoreDamaged, BadData) as error:
+                    if folder.state(name) is not None:  # not compacted away while it was read
+                        damaged.append(DamagedShard(folder.location / name, str(error)))
+                done += state.size
+                if progress is not None:
+                    progress(done, total)
     verified.save()
     return damaged, KeyIndex(keys)
 

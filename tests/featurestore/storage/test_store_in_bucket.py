@@ -145,6 +145,23 @@ class TestStore:
         for each in (store, other, reader):
             assert_whole(each)
 
+    @pytest.mark.parametrize("is_repair", [False, True])
+    def test_a_compaction_in_the_middle_of_a_check_is_no_problem(self, store: FeatureStore, is_repair: bool) -> None:
+        store.save_corpus(table(texts=TEXTS[::3]))
+        plans = [plan_compaction(store)]
+
+        def compact(done: float, total: float) -> None:
+            assert done <= total
+            if plans:
+                run_compaction(plans.pop(), store)
+
+        if is_repair:
+            report = repair_store(again(store), compact)
+            assert report.quarantined == () and report.missing == ()
+        else:
+            assert again(store).verify(compact) == []
+        assert len(again(store).shards()) == 1
+
     def test_pruning_keeps_what_a_corpus_names(self, store: FeatureStore) -> None:
         run_compaction(plan_pruning(store), store)
         other = again(store)
