@@ -1,6 +1,5 @@
 """Decisions on the probabilities of another system, which a table has."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +37,6 @@ PREFIX = "probability:"
 TOLERANCE = 0.01  # by which probabilities of a document may miss a sum of 1 without a note
 MIN_LABELS = 2
 NEW = "new"  # the split of documents without a label
-_ADVICE = re.compile(r"; name (it|them|one) with --[^)]*")  # on the columns of a corpus; tables have no such options
 OTHER_COLUMNS = {"text", "texts", "truth", "prediction", "predicted", "abstained", "label_set", "set_size"}
 
 
@@ -82,7 +80,7 @@ class ScoreTable:
         columns = dict(sorted(_probability_columns(table).items()))  # in the order of the labels of a target
         others = replace(table, names=tuple(name for name in table.names if name not in columns.values()))
         spec = SourceSpec(path_separator="")  # a label is named like its column, whatever is in it
-        corpus = corpus_from_table(others, Path(source), spec, with_texts=False)
+        corpus = corpus_from_table(others, Path(source), spec, with_texts=False, advise=False)
         documents = Documents.from_documents(corpus.documents)
         labeled = [row for row, labels in enumerate(documents.labels) if labels is not None]
         if not labeled:
@@ -287,7 +285,7 @@ def _group_numbers(groups: Sequence[str | None]) -> NDArray[np.int64]:
 
 
 def _notes(corpus: Corpus, probabilities: NDArray[np.float64], *, multilabel: bool) -> Iterator[str]:
-    yield from (_ADVICE.sub("", sentence) for sentence in corpus.notes)
+    yield from corpus.notes
     if not multilabel:
         off = np.count_nonzero(np.abs(probabilities.sum(axis=1) - 1) > TOLERANCE)
         if off:

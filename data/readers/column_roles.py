@@ -37,7 +37,7 @@ LARGEST_GROUP = 0.2  # of all documents
 
 
 def resolve_columns(
-    requested: SourceSpec, table: Table, *, with_texts: bool = True, used: Sequence[str] = ()
+    requested: SourceSpec, table: Table, *, with_texts: bool = True, used: Sequence[str] = (), advise: bool = True
 ) -> tuple[SourceSpec, list[str]]:
     """Resolve each role to a column name, None if there is none, or "" as requested, and report what was guessed.
 
@@ -48,6 +48,7 @@ def resolve_columns(
         table: The table; cells are read only to check guesses of the split and of groups.
         with_texts: Whether the table must have a text column; if not, the text is None.
         used: Further columns that no role is guessed for.
+        advise: Whether notes say which option names a column; not for a command that has no such options.
 
     Returns:
         The columns to read, and one note per kind of guess.
@@ -71,14 +72,14 @@ def resolve_columns(
     candidates = {role: _candidates(role, free) for role, name in named.items() if name is None}
     if len(candidates.get("text", ["one"])) != 1:
         raise ColumnMissing(_explain_missing_text(table, candidates["text"]))
-    notes = [*_drop_false_splits(table, candidates), *_drop_few_groups(table, candidates)]
-    notes += _ambiguity_notes(candidates)
+    notes = [*_drop_false_splits(table, candidates), *_drop_few_groups(table, candidates, advise=advise)]
+    notes += _ambiguity_notes(candidates, advise=advise)
     guesses = {role: names[0] for role, names in candidates.items() if len(names) == 1}
     resolved: dict[str, Any] = {role: guesses.get(role, name) for role, name in named.items()}
     check_columns(table, guesses.values())
     guessed_text = resolved.pop("text", None)
     spec = replace(requested, text=text or (guessed_text and (guessed_text,)), **resolved)
-    return spec, [*_guess_notes(guesses), *notes]
+    return spec, [*_guess_notes(guesses, advise=advise), *notes]
 
 
 def check_columns(table: Table, names: Iterable[str]) -> None:
@@ -137,7 +138,7 @@ def _drop_false_splits(table: Table, candidates: dict[str, list[str]]) -> Iterat
             yield f"column '{name}' is not read as the split: it holds '{cell}', not train and test"
 
 
-def _drop_few_groups(table: Table, candidates: dict[str, list[str]]) -> Iterator[str]:
+def _drop_few_groups(table: Table, candidates: dict[str, list[str]], *, advise: bool) -> Iterator[str]:
     """Drop the only candidate for groups unless it has many small ones; say what it does to the split otherwise."""
     if len(candidates.get("group", ())) != 1:
         return
@@ -150,29 +151,30 @@ def _drop_few_groups(table: Table, candidates: dict[str, list[str]]) -> Iterator
         yield f"{effect}: {found} {plural(largest, 'document')}"
         return
     candidates["group"].remove(name)
+    advice = "; name it with --group to use it" if advise else ""
     yield (
         f"column '{name}' is not read as the group: a guessed one needs at least {MIN_GROUPS} groups, each of at most "
-        f"{LARGEST_GROUP:.0%} of the documents, and it has {found} {largest / table.rows:.0%}; name it with --group to "
-        "use it"
+        f"{LARGEST_GROUP:.0%} of the documents, and it has {found} {largest / table.rows:.0%}{advice}"
     )
 
 
-def _ambiguity_notes(candidates: dict[str, list[str]]) -> Iterator[str]:
+def _ambiguity_notes(candidates: dict[str, list[str]], *, advise: bool) -> Iterator[str]:
     for role, names in candidates.items():
         if len(names) > 1:
-            subject = _ROLES[role].subject
-            yield f"{subject} not read: {_quote_all(names)} could all be their column; name one with --{role}"
+            advice = f"; name one with --{role}" if advise else ""
+            yield f"{_ROLES[role].subject} not read: {_quote_all(names)} could all be their column{advice}"
     if candidates.get("label") == []:
-        yield "no column is read as the label; name it with --label if there is one"
+        yield f"no column is read as the label{'; name it with --label if there is one' if advise else ''}"
 
 
-def _guess_notes(guesses: dict[str, str]) -> Iterator[str]:
+def _guess_notes(guesses: dict[str, str], *, advise: bool) -> Iterator[str]:
     if guesses:
         (first, name), *others = guesses.items()
         clauses = [f"{_ROLES[first].subject} read from column '{name}'"]
         clauses += [f"{_ROLES[role].subject.rsplit(' ', 1)[0]} from '{name}'" for role, name in others]
         options = join_words([f"--{role}" for role in guesses])
-        yield f"{join_words(clauses)} (guessed; name {'them' if others else 'it'} with {options})"
+        advice = f"; name {'them' if others else 'it'} with {options}" if advise else ""
+        yield f"{join_words(clauses)} (guessed{advice})"
 
 
 def _quote_all(names: Sequence[str]) -> str:

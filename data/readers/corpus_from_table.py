@@ -34,7 +34,13 @@ KindOf = Callable[[Sequence[str]], Kind | None]
 
 
 def corpus_from_table(
-    table: Table, path: Path, requested: SourceSpec, *, with_texts: bool = True, known_kind: KindOf = lambda _: None
+    table: Table,
+    path: Path,
+    requested: SourceSpec,
+    *,
+    with_texts: bool = True,
+    known_kind: KindOf = lambda _: None,
+    advise: bool = True,
 ) -> Corpus:
     """Make a corpus of a table's rows, in their order.
 
@@ -44,6 +50,7 @@ def corpus_from_table(
         requested: How to read it, as far as the user said.
         with_texts: Whether texts are read; if not, they are empty and need no column.
         known_kind: From the ids to the kind of the labels that theirs join, as in `parse_labels`.
+        advise: As in `resolve_columns`.
 
     Raises:
         ColumnMissing, CallError: As in `resolve_columns` and `read_tabular`.
@@ -52,7 +59,7 @@ def corpus_from_table(
     """
     asked = requested if table.splits is None else replace(requested, split="")
     columns = parse_tabular(requested.tabular or (), table) if with_texts else {}
-    spec, guesses = resolve_columns(asked, table, with_texts=with_texts, used=[*columns])
+    spec, guesses = resolve_columns(asked, table, with_texts=with_texts, used=[*columns], advise=advise)
     spec = replace(spec, split=spec.split if table.splits is None else requested.split)
     ids = document_ids(table, spec.id)
     parsed = _read_labels(table, spec, known_kind(ids))
