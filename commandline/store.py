@@ -30,11 +30,11 @@ class StoreOptions:
     stores_folder: "Location"
     as_json: bool
 
-    def open(self) -> "FeatureStore":
-        """The store. Raises as `open_store` does."""
+    def open(self, corpus: str | None = None) -> "FeatureStore":
+        """The store; without a folder the newest one, of those that have the corpus. Raises as `open_store` does."""
         from stages.stores import open_store
 
-        return open_store(self.folder, self.stores_folder)
+        return open_store(self.folder, self.stores_folder, corpus)
 
 
 @click.group(short_help="Inspect, verify, repair and export a store.")
@@ -194,7 +194,7 @@ def label(options: LabelOptions) -> None:
             "`store label` replaces labels, splits and groups, not tabular columns. Leave out --tabular; "
             "`embedonce embed` with --tabular reads these columns again and encodes no text that is stored."
         )
-    store = options.open()
+    store = options.open(options.corpus)
     result = relabel(store, open_corpus(store, options.corpus), options.file, options.spec)
     if options.as_json:
         show_json(
@@ -240,7 +240,7 @@ def export(options: ExportOptions) -> None:
     """
     from featurestore.maintenance.export import export_store
 
-    store, output = options.open(), options.output
+    store, output = options.open(options.corpus), options.output
     download([store])
     with progress("exporting") as bar:
         documents = export_store(

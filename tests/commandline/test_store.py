@@ -1,6 +1,8 @@
 """`store info` and `store verify` say what a store holds, and what is wrong with it."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,15 @@ def test_an_ending_that_says_nothing_is_asked_for(embedonce: Run, store: Path, t
     shown = embedonce("store", "export", "out.bin", "--store", store)
     assert (shown.code, shown.err) == (2, "Error: There is no export to 'bin'. Known: h5, npz, parquet.\n")
     assert not (tmp_path / "out.bin").exists()
+
+
+def test_the_newest_store_that_has_the_corpus_is_labeled_and_exported(embedonce: Run, tmp_path: Path) -> None:
+    make_store(tmp_path / "stores" / "one", *blobs(["a", "b"], documents=20))
+    other, table = make_store(tmp_path / "stores" / "other", *blobs(["a", "b"], documents=20))
+    other.save_corpus(replace(table, name="renamed"))
+    (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{name},c\n" for name in table.ids))
+    os.utime(next((tmp_path / "stores" / "one" / "shards").iterdir()), (2e9, 2e9))
+    labeled = embedonce("store", "label", "labels.csv", "--corpus", "renamed")
+    assert labeled.code == 0 and labeled.out.startswith("renamed: ")
+    exported = embedonce("store", "export", "all.npz", "--corpus", "renamed")
+    assert exported.code == 0 and "stores/other" in exported.out
