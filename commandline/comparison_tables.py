@@ -99,16 +99,14 @@ def _show_hierarchical_metrics(comparison: "Comparison") -> None:
 
 
 def _show_costs(comparison: "Comparison") -> None:
+    from stages.comparing.keys import COST_HEADINGS
+
     stores = {row.store for row in comparison.rows}
-    columns = {
-        "run": [row.run for row in comparison.rows],
-        "decision": [row.rule for row in comparison.rows],
-        "reads": [row.inputs for row in comparison.rows],
-        "store": [row.store for row in comparison.rows],
-        "parameters": [f"{row.parameters:,}" for row in comparison.rows],
-        "fit": [format_duration(row.fit_seconds) for row in comparison.rows],
-        "ms per\ndocument": [f"{row.predict_milliseconds:.3f}" for row in comparison.rows],
-    }
+    formats = {"parameters": "{:,}".format, "fit": format_duration, "ms per document": "{:.3f}".format}
+    columns = {"run": [row.run for row in comparison.rows]}
+    for heading, key in COST_HEADINGS.items():
+        cells = [formats.get(heading, str)(getattr(row, key)) for row in comparison.rows]
+        columns[heading.replace(" document", "\ndocument")] = cells
     if len(stores) == 1:
         del columns["store"]
     text_columns = list(columns).index("parameters")

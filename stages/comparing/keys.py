@@ -16,9 +16,16 @@ from stages.fitting import runs
 if TYPE_CHECKING:
     from stages.comparing.table import ComparisonRow
 
-__all__ = ["RunFilter", "find_key", "flatten", "format_cell", "record_values", "row_values"]
+__all__ = ["COST_HEADINGS", "RunFilter", "find_key", "flatten", "format_cell", "record_values", "row_values"]
 
-_HEADINGS = {"reads": "inputs"}  # of a column in a terminal that is no part of its key -> the key
+COST_HEADINGS = {  # of columns in a terminal -> their keys
+    "decision": "rule",
+    "reads": "inputs",
+    "store": "store",
+    "parameters": "parameters",
+    "fit": "fit_seconds",
+    "ms per document": "predict_milliseconds",
+}
 _INTERNAL = {"diagnostics", "search"}  # of the record: what checks read
 
 
@@ -77,20 +84,20 @@ def select_matching(selected: Sequence[runs.Run], filters: Sequence[RunFilter]) 
 
 
 def find_key(name: str, known: Iterable[str]) -> str:
-    """The key that a user named: in full, by its last part, or as a table in a terminal heads its column.
+    """The key that a user named: in full, as the table of costs in a terminal heads its column, or by its last part.
 
     Raises UnknownName, which suggests the nearest one.
     """
     keys = list(known)
     if name in keys:
         return name
+    if (key := COST_HEADINGS.get(name)) in keys:
+        return key
     inside = [key for key in keys if key.rpartition(".")[2] == name]
     if len(inside) == 1:
         return inside[0]
     if inside:
         raise UnknownName(f"'{name}' is the last part of {len(inside)} keys. Write {' or '.join(inside)}.")
-    if (key := _HEADINGS.get(name)) in keys:
-        return key
     short = {key.rpartition(".")[2] for key in keys} | {*keys}
     raise UnknownName(f"No run has a value '{name}'.{suggest_name(name, short)}")
 

@@ -14,6 +14,7 @@ from heads.classifiers.prototype import PrototypeHead
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.metrics import METRICS
 from stages.comparing.formats import comparison_table, render_table, sort_rows
+from stages.comparing.keys import COST_HEADINGS
 from stages.comparing.table import Comparison, compare
 from stages.fitting import runs
 from stages.fitting.fit_head import fit_head
@@ -70,7 +71,8 @@ def values_of(comparison: Comparison, row: int) -> float:
 
 
 def test_a_column_is_known_by_its_heading_in_a_terminal_too(compared: Compared) -> None:
-    assert comparison_table(*compared, ["reads"]) == comparison_table(*compared, ["inputs"])
+    for heading, key in COST_HEADINGS.items():
+        assert comparison_table(*compared, [heading]) == comparison_table(*compared, [key])
 
 
 def test_a_key_is_known_by_its_last_part_and_an_ambiguous_or_unknown_one_is_refused(compared: Compared) -> None:
