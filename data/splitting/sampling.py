@@ -29,6 +29,11 @@ def sample_name(corpus: Corpus, size: int | None) -> str:
     return corpus.name if size is None or size >= len(corpus.documents) else f"{corpus.name}-sample{size}"
 
 
+def sample_size(name: str, corpus: str) -> int:
+    """The documents that were requested of a corpus for its sample of this name, as `sample_name` made it."""
+    return int(name.removeprefix(f"{corpus}-sample"))
+
+
 def draw_sample(corpus: Corpus, size: int, seed: int, groups: Sequence[str | None]) -> Corpus:
     """Draw a sample of a corpus, as a corpus with a name of its own and a note.
 

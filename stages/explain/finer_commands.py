@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from data.source_spec import SourceSpec
+from data.splitting.sampling import sample_size
 from data.text_format import csv_row
 from featurestore import Location, Recipe
 from stages.embed.encoder.options import Options
@@ -58,7 +59,7 @@ def _source(record: Record) -> Iterator[str]:
         elif name not in ("files", *_REPEATED):
             yield f"{option}={value}"
     if record.sample_of:
-        yield f"--sample={sum(record.documents.values()) + record.unlabeled}"
+        yield f"--sample={sample_size(record.corpus, record.sample_of['corpus'])}"
 
 
 def _encoding(recipe: Recipe, view: str) -> Iterator[str]:
