@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 __all__ = ["EncoderClassifier", "WindowBatch"]
+
+_OF_ALL_LAYERS = (nn.Embedding, nn.ModuleList)
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,15 @@ def _last_layers(encoder: nn.Module, count: int) -> Iterator[nn.Module]:
         )
     if count > depth:
         raise CallError(f"--train last:{count}: the encoder has {depth} layers. Use at most last:{depth}, or all.")
-    stack = stacks[0]
-    yield from stack[depth - count :]
-    parent = next(module for module in encoder.modules() if stack in module.children())
-    _, *following = dropwhile(lambda module: module is not stack, parent.children())
-    # embeddings and further stacks there are of every layer: the positions of MPNet, the norms of XLM
-    yield from takewhile(lambda module: not isinstance(module, (nn.Embedding, nn.ModuleList)), following)
+    inner, parents = stacks[0], [module for module in encoder.modules() if stacks[0] in list(module.modules())[1:]]
+    for stack in parents[-1].children():  # several, if each has a part of every layer (XLM)
+        if stack in stacks:
+            yield from stack[depth - count :]
+    for outer in reversed(parents):
+        following = list(outer.named_children())[list(outer.children()).index(inner) + 1 :]
+        # embeddings there are of every layer (the positions of MPNet), and a pooler is never read
+        yield from (each for name, each in following if name != "pooler" and not isinstance(each, _OF_ALL_LAYERS))
+        inner = outer
 
 
 def pool_logits(logits: torch.Tensor, windows: torch.Tensor, pooling: str) -> torch.Tensor:

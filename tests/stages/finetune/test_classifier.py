@@ -119,7 +119,13 @@ def test_the_last_layers_are_trained_alone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "names"), [("modernbert", {"final_norm.weight"}), ("qwen3", {"norm.weight"}), ("mpnet", set())]
+    ("family", "names"),
+    [
+        ("modernbert", {"final_norm.weight"}),
+        ("qwen3", {"norm.weight"}),
+        ("mpnet", set()),
+        ("roberta-prelayernorm", {"LayerNorm.weight", "LayerNorm.bias"}),
+    ],
 )
 def test_the_norm_after_the_last_layer_is_trained_with_it(tmp_path: Path, family: str, names: set[str]) -> None:
     folder = make_encoder(tmp_path / family, family)
@@ -130,6 +136,14 @@ def test_the_norm_after_the_last_layer_is_trained_with_it(tmp_path: Path, family
     for rows, batch in MicroBatches(tokenized(encoder), encoder, 4096).split(np.arange(len(TEXTS))):
         (network(batch) * torch.from_numpy(rows + 1.0)[:, None]).sum().backward()
     assert all(weight.grad is not None for weight in network.parameters() if weight.requires_grad)
+
+
+@pytest.mark.parametrize("family", ["xlm", "flaubert"])
+def test_a_layer_whose_parts_are_in_several_lists_is_trained_as_a_whole(tmp_path: Path, family: str) -> None:
+    folder = make_encoder(tmp_path / family, family)
+    names = trained_names(classifier(folder, opened(folder), train="last:1")) - {"layer.weight", "layer.bias"}
+    parts = {name.removeprefix("encoder.").partition(".1.")[0] for name in names if ".1." in name}
+    assert parts == {"attentions", "layer_norm1", "ffns", "layer_norm2"} and all(".1." in name for name in names)
 
 
 def test_layers_that_share_their_weights_are_not_trained_apart(tmp_path: Path) -> None:
