@@ -15,7 +15,7 @@ from heads.evaluation.paired import paired_differences
 from heads.evaluation.probability_metrics import Reliability
 from heads.evaluation.sampled_metric import SampledMetric
 from stages.comparing.choice import MARGIN, is_as_cheap
-from stages.comparing.repeat_command import has_defaults, reads_features, repeat_command
+from stages.comparing.repeat_command import can_be_searched, has_defaults, reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.predictions import Predictions
 
@@ -223,7 +223,7 @@ def check_baseline(
     if difference.low == difference.high == 0:
         values = f"the same {metric.name}"
     if difference.high < 0:
-        search = f", or search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
+        search = f", or search the head: `{repeat_command(run, 'sweep')}`" if can_be_searched(run) else ""
         return Advice(
             f"It is worse than the baseline {baseline.name}, a linear SVM on tf-idf",
             f" ({values}).",

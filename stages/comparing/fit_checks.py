@@ -13,7 +13,7 @@ from heads.evaluation.proportions import share_interval
 from stages.comparing.choice import MARGIN
 from stages.comparing.data_checks import Advice
 from stages.comparing.entries import fold_values
-from stages.comparing.repeat_command import reads_features, repeat_command
+from stages.comparing.repeat_command import can_be_searched, reads_features, repeat_command
 from stages.fitting import runs
 from stages.fitting.diagnostics import TABULAR, FitDiagnostics
 from stages.fitting.predictions import Predictions
@@ -58,7 +58,7 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
 def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInterval) -> Advice:
     """That a run is not better than chance."""
     knows = counts.difference.low > 0
-    search = f", then search the head: `{repeat_command(run, 'sweep')}`" if reads_features(run) else ""
+    search = f", then search the head: `{repeat_command(run, 'sweep')}`" if can_be_searched(run) else ""
     return Advice(
         "It overfits" if knows else "It underfits",
         f": out of fold it is no better than chance (kappa {kappa.low:.3f} to "
@@ -68,7 +68,7 @@ def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInter
 
 
 def _search_step(run: runs.Run, best: runs.Run, aim: str) -> str:
-    if run.record.parent or not reads_features(run):
+    if run.record.parent or not can_be_searched(run):
         return f"Take {best.name}."
     return f"Search {aim}: `{repeat_command(run, 'sweep')}`."
 

@@ -15,7 +15,7 @@ from stages.fitting import runs
 from stages.fitting.decision_options import DecisionOptions
 from stages.fitting.fold_count import FOLDS, MIN_DOCUMENTS
 
-__all__ = ["has_defaults", "reads_features", "repeat_command"]
+__all__ = ["can_be_searched", "has_defaults", "reads_features", "repeat_command"]
 
 Options = list[tuple[str, ...]]  # a name and a value, or the name of a flag
 
@@ -30,6 +30,11 @@ _DERIVED = {"columns", "order", "seed", "tree"}  # hyperparameters that a fit ta
 def reads_features(run: runs.Run) -> bool:
     """Whether a run's head can be fitted and searched alone: not an ensemble over runs, nor one with its encoder."""
     return run.record.head not in {*STACKING_HEADS, *LOADED_HEADS}
+
+
+def can_be_searched(run: runs.Run) -> bool:
+    """Whether a sweep of a run's head may find something new: it reads features, and no sweep chose its numbers."""
+    return reads_features(run) and not run.origin.record.search
 
 
 def has_defaults(run: runs.Run) -> bool:

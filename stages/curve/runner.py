@@ -28,6 +28,7 @@ from stages.fitting.task import Task, load_task, resolve_layer
 
 VALIDATION = 0.2  # of the training split
 MIN_SIZE = 50  # documents at which curves start, but not above an eighth of them
+MIN_STEP = 1.25  # from a default size to the next; closer ones would tell nothing more
 FOLDER = "curves"
 
 
@@ -35,7 +36,8 @@ FOLDER = "curves"
 class CurvePlan:
     """Which heads to fit, on how many documents and with how many seeds.
 
-    sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all.
+    sizes: numbers of documents to fit on, None for all; without sizes they double from 50 to all, without those whose
+        fits would have nearly as many documents as those of the next, as with large groups.
     seed: draws the validation split, and is the first of the `seeds` that draw subsets and start heads.
     validate_on: what is scored: a fifth of the training split ("folds"), or the corpus's validation "split".
     decision: what decisions are for; they are made by the default rule.
@@ -205,12 +207,21 @@ def _plan_fits(
     seeds = range(plan.seed, plan.seed + plan.seeds)
     subsets = {seed: nested_subsets(y, groups, sizes, seed) for seed in seeds}
     heads = [configure_head(head, task.target) for head in plan.heads]
-    for index, size in enumerate(sizes):
+    documents = np.mean([[len(rows) for rows in of_seed] for of_seed in subsets.values()], axis=0).tolist()
+    for index in range(len(sizes)) if plan.sizes else _spread_sizes(documents):
         for head in heads:
             for seed in seeds:
-                yield Fit(
-                    clone(head).set_params(seed=seed), size, seed, train[subsets[seed][index]], weight, plan.decision
-                )
+                rows = train[subsets[seed][index]]
+                yield Fit(clone(head).set_params(seed=seed), sizes[index], seed, rows, weight, plan.decision)
+
+
+def _spread_sizes(documents: Sequence[float]) -> list[int]:
+    """The positions of the largest of some ascending numbers of documents, and of those a step below the next."""
+    kept = [len(documents) - 1]
+    for position in reversed(range(len(documents) - 1)):
+        if documents[position] * MIN_STEP <= documents[kept[-1]]:
+            kept.append(position)
+    return kept[::-1]
 
 
 def _resolve_sizes(requested: Sequence[int | None], documents: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 __all__ = ["SweepResult", "SweepTrial"]
@@ -58,8 +59,10 @@ class SweepResult:
     def improvements(self) -> tuple[SweepTrial, ...]:
         """The trials that were better than all earlier ones."""
         better: list[SweepTrial] = []
+        highest = -inf
         for trial in self.trials:
-            if trial.score is not None and (not better or trial.score > (better[-1].score or 0)):
+            if trial.score is not None and trial.score > highest:
+                highest = trial.score
                 better.append(trial)
         return tuple(better)
 

@@ -121,6 +121,17 @@ def test_a_worse_run_with_a_larger_gap_overfits(fitted: runs.Run) -> None:
     assert check_fit(run, best, EQUAL) is None and check_fit(run, best, None) is None
 
 
+def test_a_run_that_a_sweep_chose_is_not_to_be_swept_again(fitted: runs.Run) -> None:
+    best = make_run(fitted, name="best-1", diagnostics=CLOSE)
+    search = [SearchedRange("k", 5, 1, 50, False, None, 62).to_json()]
+    run = make_run(fitted, diagnostics=diagnostics(PairedCounts(800, 200, 0, 0)), search=search)
+    assert found(check_fit(run, best, WORSE))[1] == "Take best-1."
+    assert found(compared_with_baseline(fitted, 0.7, 0.01, search=search))[1] == "Take tfidf-1."
+    cards = {"out_of_fold": card(1_000, kappa=EQUAL)}
+    by_chance = make_run(fitted, diagnostics=diagnostics(PairedCounts(300, 700, 0, 0)), cards=cards, search=search)
+    assert not suggested(found(check_fit(by_chance, best, WORSE))[1])
+
+
 def test_a_worse_run_that_fits_training_documents_worse_underfits(fitted: runs.Run) -> None:
     best = make_run(fitted, name="best-1", diagnostics=CLOSE)
     run = make_run(fitted, diagnostics=diagnostics(PairedCounts(780, 20, 5, 195)))

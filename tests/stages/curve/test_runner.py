@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, NoReturn, Self
@@ -254,6 +255,17 @@ def test_default_sizes_double_up_to_all_documents(tmp_path: Path) -> None:
     assert [level.size for level in make_curves(tmp_path, replace(PLAN, sizes=[])).summaries] == [12, 24, 48, 96]
     large = make_curves(tmp_path / "large", CurvePlan(heads=[LinearHead()], seeds=1), documents=1200)
     assert [level.size for level in large.summaries] == [50, 100, 200, 400, large.train_documents]
+
+
+def test_default_sizes_are_not_nearly_equal_also_if_groups_are_large(tmp_path: Path) -> None:
+    documents, vectors = blobs(["a", "b"], 340)
+    alone = fit_curves(*make_store(tmp_path / "one", documents, vectors), replace(PLAN, sizes=[]), tmp_path / "runs")
+    assert alone.train_documents == 204 and [level.size for level in alone.summaries] == [25, 50, 100, 204]
+    grouped = [replace(each, group=f"author {row // 34}") for row, each in enumerate(documents)]
+    store, table = make_store(tmp_path / "other", grouped, vectors)
+    curves = fit_curves(store, table, replace(PLAN, sizes=[]), tmp_path / "runs")
+    counts = [level.documents for level in curves.summaries]
+    assert len(counts) > 1 and all(later >= 1.25 * earlier for earlier, later in pairwise(counts))
 
 
 def test_progress_counts_documents_and_predicts_the_time_left(tmp_path: Path) -> None:
