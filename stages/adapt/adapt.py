@@ -166,8 +166,15 @@ class Adaptation:
         return len(labels) - labels.count(None) >= LEAST_JUDGED and len({*labels} - {None}) > 1
 
     @cached_property
+    def _rows(self) -> Rows:
+        """The documents that may be learned from, by key: batches do not depend on the order of the source."""
+        keys, labels = self._keys.array, self.documents.documents.labels
+        by_key = sorted(self.documents.rows.tolist(), key=lambda row: (keys[row], labels[row] or ()))
+        return np.array(by_key, dtype=np.int64)
+
+    @cached_property
     def _windows(self) -> TrainingWindows:
-        texts = self.documents.documents.texts_at(self.documents.rows.tolist())
+        texts = self.documents.documents.texts_at(self._rows.tolist())
         return TrainingWindows.of(texts, self.encoder, least_words=LEAST_WORDS[self.request.plan.method])
 
     def notes(self) -> Iterator[str]:
@@ -192,8 +199,10 @@ class Adaptation:
         return self._windows_of[training.name]
 
     def positions(self, rows: Rows) -> Rows:
-        """Where rows of the corpus are among the training documents: int64."""
-        return np.searchsorted(self.documents.rows, rows)
+        """Where rows of the corpus are among the documents whose texts `windows` has: int64."""
+        position = np.empty(len(self.documents.documents), dtype=np.int64)
+        position[self._rows] = np.arange(len(self._rows))
+        return position[rows]
 
     def record(self, training: Training) -> EncoderTraining:
         """What an encoder will have learned from; without fold encoders."""
@@ -243,7 +252,7 @@ class Adaptation:
         return make_objective(self.base, self.request.plan, self.encoder, self.windows(training), self._target())
 
     def _target(self) -> Target | None:
-        return self.documents.target(self.documents.rows) if self.request.plan.uses_labels else None
+        return self.documents.target(self._rows) if self.request.plan.uses_labels else None
 
 
 def train_encoders(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.documents import Document, Documents
+from data.errors import EmbedOnceError
 from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.bootstrap import ConfidenceInterval
@@ -42,10 +43,10 @@ def judge(
         The verdict, which is also in the folder of the last encoder.
 
     Raises:
-        EmbedOnceError: What `embed_source`, `compare_heads` and `pseudo_perplexity` raise.
+        EmbedOnceError: What `embed_source` and `pseudo_perplexity` raise; the verdict has what `compare_heads` raises.
     """
     perplexity = measure_perplexity(adaptation, trained, on_work)
-    documents, heads = 0, tuple[HeadComparison, ...]()
+    documents, heads, problem = 0, tuple[HeadComparison, ...](), ""
     if adaptation.has_labels:
         stores = [_encode(adaptation, adaptation.request.encoding, notify, on_work)]
         recipe = stores[0].recipe
@@ -60,8 +61,11 @@ def judge(
             )
             stores.append(_encode(adaptation, options, notify, on_work))
         table = stores[-1].corpus(adaptation.corpus.name)
-        documents, heads = compare_heads(stores[0], stores[-1], table, adaptation.request.plan.seed, on_work)
-    verdict = Verdict(documents=documents, heads=heads, perplexity=perplexity)
+        try:
+            documents, heads = compare_heads(stores[0], stores[-1], table, adaptation.request.plan.seed, on_work)
+        except EmbedOnceError as error:  # a fold without a rare label, say: the training is of use nevertheless
+            problem = str(error)
+    verdict = Verdict(documents=documents, heads=heads, perplexity=perplexity, problem=problem)
     verdict.save(trained[-1].folder)
     return verdict
 

@@ -68,14 +68,16 @@ class PerplexityChange:
 class Verdict:
     """What was found, and what to do.
 
-    documents: that heads were compared on; 0 if the corpus has no labels.
-    heads: empty without labels.
+    documents: that heads were compared on; 0 if none were compared.
+    heads: empty without labels, and if they could not be compared.
     perplexity: None if it was not measured.
+    problem: a sentence on why heads could not be compared; "" if they were, or without labels.
     """
 
     documents: int
     heads: tuple[HeadComparison, ...]
     perplexity: PerplexityChange | None
+    problem: str = ""
 
     @property
     def choice(self) -> Choice:
@@ -98,6 +100,8 @@ class Verdict:
             return f"Use it: {join_words(winners)}{no_loss}."
         if self.heads:
             return f"Keep the original: no difference is certain ({join_words(list(described.values()))})."
+        if self.problem:
+            return f"Keep the original: heads could not be compared. {self.problem}"
         return "Keep the original: without labels nothing shows that a head would gain. Perplexity alone does not."
 
     def sentences(self) -> list[str]:
@@ -131,7 +135,9 @@ class Verdict:
         if change is not None:
             intervals = {name: ConfidenceInterval(**change[name]) for name in ("before", "after", "ratio")}
             change = PerplexityChange(documents=change["documents"], **intervals)
-        return cls(documents=content["documents"], heads=tuple(heads), perplexity=change)
+        return cls(
+            documents=content["documents"], heads=tuple(heads), perplexity=change, problem=content.get("problem", "")
+        )
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the adapted encoder. Raises StorageFailed."""

@@ -1,5 +1,7 @@
 """What is learned from, what is recorded, and what is refused before a training starts."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +14,13 @@ from data.errors import BadData, CallError, EmbedOnceError, ExtraMissing, ModelU
 from data.source_spec import SourceSpec
 from featurestore import text_key
 from stages.adapt import support
-from stages.adapt.adapt import Adaptation, Training
+from stages.adapt.adapt import Adaptation, TrainedEncoder, Training
 from stages.adapt.cost import count_cost
+from stages.adapt.judging import judge
 from stages.adapt.plan import AdaptPlan, AdaptRequest
+from stages.adapt.verdict import Verdict
 from stages.embed.encoder.options import Options
+from stages.embed.model_files.saved_encoders import VERDICT_FILE
 from tests.conftest import write_csv
 from tests.stages.adapt.conftest import Folders
 from tests.tiny_encoder import SENTENCES, make_static
@@ -92,6 +97,16 @@ def test_learned_labels_decide_the_record_and_the_folder_of_checkpoints(tmp_path
     assert made[0][0].steps[0].keys == made[1][0].steps[0].keys
     assert made[0][0] != made[1][0]
     assert made[0][1] != made[1][1]
+
+
+@pytest.mark.parametrize("method", ["mlm", "supervised"])
+def test_batches_do_not_depend_on_the_order_of_the_source(tmp_path: Path, folders: Folders, method: str) -> None:
+    texts = []
+    for documents in (TRAIN, TRAIN[::-1]):
+        asked = request(tmp_path, folders("bert"), [*documents, *TEST], method=method, hold_out=0)
+        adaptation = Adaptation(replace(asked, verdict=False))
+        texts.append(learned_text(adaptation, adaptation.trainings[-1]))
+    assert texts[0] == texts[1]
 
 
 def test_test_texts_are_learned_from_and_recorded_on_request(tmp_path: Path, folders: Folders) -> None:
@@ -264,3 +279,15 @@ def test_a_missing_extra_is_one_sentence(tmp_path: Path, folders: Folders, monke
     monkeypatch.setattr(support, "find_spec", lambda name: None if name == "peft" else object())
     with pytest.raises(ExtraMissing, match=r"needs the package peft: pip install 'embedonce\[adapt\]'"):
         Adaptation(request(tmp_path, folders("bert"), train="lora"))
+
+
+def test_the_verdict_says_why_heads_cannot_be_compared_and_loses_no_training(tmp_path: Path, folders: Folders) -> None:
+    frequent = [replace(each, labels=("a",)) for each in TRAIN]
+    rare = document("rare", "a report of oil prices", "train", "b")
+    asked = request(tmp_path, folders("bert"), [*frequent, rare, *TEST], method="tsdae", hold_out=0)
+    adaptation = Adaptation(asked)
+    folder = shutil.copytree(folders("bert"), tmp_path / "encoders" / "new")
+    trained = TrainedEncoder(adaptation.trainings[-1], folder, None)
+    verdict = judge(adaptation, [trained], notify=lambda _: None, on_work=lambda *_: None)
+    assert verdict.sentence.startswith("Keep the original: heads could not be compared. Without fold 1 of 5 only 'a'")
+    assert Verdict.from_json(json.loads((folder / VERDICT_FILE).read_text())) == verdict
