@@ -13,6 +13,7 @@ from data.documents import Corpus, Documents
 from data.errors import CallError, ModelUnavailable, UnknownName, suggest_name
 from data.source_spec import SourceSpec
 from featurestore import CorpusTable, EncoderTraining, KeyList, Location, TrainingStep
+from stages.adapt.documents import hash_labels
 from stages.adapt.support import BaseEncoder, find_trainable_encoder
 from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
@@ -134,13 +135,16 @@ class Preparation:
     @property
     def record(self) -> EncoderTraining:
         """What the new encoder will have learned from."""
+        learned = self.folds[-1].learned
+        keys, settings = [self.task.keys[row] for row in learned.tolist()], self.request.settings
         step = TrainingStep(
             method="finetune",
             corpus=self.corpus.name,
             uses_labels=True,
             includes_test=False,
-            keys=frozenset(self.task.keys[row] for row in self.folds[-1].learned.tolist()),
-            settings=self.request.settings.to_json(self.encoder.dim) | {"bfloat16": self.bfloat16},
+            keys=frozenset(keys),
+            settings=settings.to_json(self.encoder.dim)
+            | {"bfloat16": self.bfloat16, "labels": hash_labels(keys, self.task.target[learned])},
         )
         return (self.encoder.training or EncoderTraining(base=self.encoder.recipe.encoder)).then(step)
 

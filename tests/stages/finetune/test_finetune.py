@@ -224,6 +224,17 @@ def test_a_layer_is_of_the_encoder_that_its_own_training_saved(request_of: Reque
         prepare(request_of(name="a"), lambda _: None)
 
 
+@pytest.mark.usefixtures("without_extra")
+def test_the_record_of_an_encoder_says_which_labels_it_learned(request_of: Request) -> None:
+    renamed = [replace(each, labels=tuple(f"other {label}" for label in each.labels or ())) for each in documents()]
+    first, same, other = (
+        prepare(request_of(corpus), lambda _: None).record
+        for corpus in (CORPUS, CORPUS, replace(CORPUS, documents=renamed))
+    )
+    assert first == same != other
+    assert first.steps[-1].keys == other.steps[-1].keys
+
+
 def make_encoder_without_dropout(folder: Path) -> Path:
     """An encoder in whose training the parts of a batch draw no random numbers."""
     make_encoder(folder, positions=32)
