@@ -4,7 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -61,6 +61,14 @@ def imported_folders(path: Path) -> Iterator[Path]:
             yield from (home for alias in node.names if (home := home_of(node.module or "", alias.name)))
 
 
+def imported_files(path: Path) -> set[Path]:
+    """The files that a file imports, also for types alone, without `__init__.py` files."""
+    modules = [node for node in imports_of(path) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {f"{node.module}.{alias.name}" for node in modules for alias in node.names}
+    names |= {node.module or "" for node in modules}
+    return {file for name in names if (file := ROOT.joinpath(*name.split(".")).with_suffix(".py")) in FILES}
+
+
 def folder_cycles() -> list[str]:
     """Folders that reach themselves by imports; re-exports in an `__init__.py` are not imports of its folder."""
     arrows = {
@@ -73,6 +81,11 @@ def folder_cycles() -> list[str]:
         }
         for folder in FOLDERS
     }
+    return in_cycles(arrows)
+
+
+def in_cycles(arrows: Mapping[Path, set[Path]]) -> list[str]:
+    """The names of those that reach themselves."""
 
     def reached(start: Path) -> set[Path]:
         seen: set[Path] = set()
@@ -83,7 +96,7 @@ def folder_cycles() -> list[str]:
             waiting.extend(new)
         return seen
 
-    return sorted(name_of(folder) for folder in FOLDERS if folder in reached(folder))
+    return sorted(name_of(path) for path in arrows if path in reached(path))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -94,6 +107,10 @@ def test_a_layer_imports_no_layer_above_it(path: Path) -> None:
 
 def test_imports_between_folders_form_no_cycle() -> None:
     assert folder_cycles() == []
+
+
+def test_imports_between_files_form_no_cycle() -> None:
+    assert in_cycles({path: imported_files(path) for path in FILES}) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -8,24 +8,18 @@ A head declares in `detail_use` what it does with them:
 """
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from data.errors import CallError
 from heads.core.inputs import Examples, as_labels, encode
 
-if TYPE_CHECKING:
-    from heads.core.head import Head
-
-__all__ = ["DetailUse", "DetailedLabels", "fit_detailed", "restore_detailed", "sum_scores"]
+__all__ = ["DetailUse", "DetailedLabels", "sum_scores"]
 
 DetailUse: TypeAlias = Literal["none", "auxiliary", "sum"]
-AnyHead = TypeVar("AnyHead", bound="Head")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,30 +79,6 @@ class DetailedLabels:
         """Read the result of `to_json`."""
         classes = np.array(content["classes"], dtype=np.dtype(content["dtype"]))
         return cls(classes, np.array(content["counts"], np.float64), np.array(content["class_of"], np.int64))
-
-
-def fit_detailed(head: AnyHead, examples: Examples, detailed: DetailedLabels) -> AnyHead:
-    """Fit a copy of a head on the detailed labels of `examples`."""
-    detailed_head = clone(head)
-    if isinstance(head.class_weight, Mapping):
-        scored = head.classes_[detailed.class_of].tolist()
-        weights = [head.class_weight.get(label, 1.0) for label in scored]
-        detailed_head.set_params(class_weight=dict(zip(detailed.classes.tolist(), weights, strict=True)))
-    start = getattr(head, "warm_start_from", None)
-    if start is not None:
-        detailed_head.warm_start_from = start.detailed_head_
-    labels = detailed.classes[examples.detailed]
-    fitted: AnyHead = detailed_head.fit(
-        examples.bags, labels, examples.sample_weight, examples.groups, examples.fit_only
-    )
-    return fitted
-
-
-def restore_detailed(head: AnyHead, detailed: DetailedLabels) -> AnyHead:
-    """A copy of a restored head whose classes are the detailed labels, before `_load` reads what was learned."""
-    restored = copy(head)
-    restored.classes_, restored.counts_, restored.detailed_ = detailed.classes, detailed.counts, None
-    return restored
 
 
 def sum_scores(scores: NDArray[Any], class_of: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -1,16 +1,14 @@
 """The attributes of a fitted head, and their form in head.json."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.core.detailed_labels import DetailedLabels
 from heads.core.tabular_encoder import TabularEncoder
-
-if TYPE_CHECKING:
-    from heads.core.head import Head
 
 __all__ = ["FittedHead"]
 
@@ -35,7 +33,7 @@ class FittedHead:
     dims_: dict[str, int]
     tabular_: TabularEncoder | None = None
     detailed_: DetailedLabels | None = None
-    detailed_head_: "Head | None" = None
+    detailed_head_: Self | None = None
     notes_: tuple[str, ...]
     parameter_count_: int
     _label_dtype: np.dtype[Any]
@@ -64,3 +62,9 @@ class FittedHead:
         self.tabular_ = None if content.get("tabular") is None else TabularEncoder.from_json(content["tabular"])
         self.detailed_ = None if content.get("detailed") is None else DetailedLabels.from_json(content["detailed"])
         self.notes_ = tuple(content["notes"])
+
+    def _restore_detailed(self, detailed: DetailedLabels) -> Self:
+        """A copy whose classes are the detailed labels, before `_load` reads what was learned of them."""
+        restored = copy(self)
+        restored.classes_, restored.counts_, restored.detailed_ = detailed.classes, detailed.counts, None
+        return restored

@@ -10,13 +10,14 @@ A head's own file declares its hyperparameters and the views that it reads, and 
 Messages for the user (a fallback, no convergence) are added with `_add_note` and kept in `notes_`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from data.errors import CallError, RunDamaged, UnknownName
@@ -26,7 +27,7 @@ from data.text_format import plural
 from featurestore import Bags, Computation, as_bags
 from heads.core import saving
 from heads.core.class_weights import ClassWeight, loss_weights
-from heads.core.detailed_labels import DetailedLabels, DetailUse, fit_detailed, restore_detailed, sum_scores
+from heads.core.detailed_labels import DetailedLabels, DetailUse, sum_scores
 from heads.core.fitted_head import FittedHead
 from heads.core.hyperparameters import (
     Help,
@@ -106,7 +107,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         if detailed is not None:
             examples = self._add_detail(examples, detailed)
         if self.detailed_ is not None and self.detail_use == "sum":
-            head = self.detailed_head_ = fit_detailed(self, examples, self.detailed_)
+            head = self.detailed_head_ = self._fit_detailed(examples, self.detailed_)
             self.notes_ = tuple(dict.fromkeys((*self.notes_, *head.notes_)))
             self.parameter_count_ = head.parameter_count_
         else:
@@ -170,7 +171,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             ) from error
         head.parameter_count_ = content["parameter_count"]
         if head.detailed_ is not None and cls.detail_use == "sum":
-            head.detailed_head_ = restore_detailed(head, head.detailed_)
+            head.detailed_head_ = head._restore_detailed(head.detailed_)
         (head.detailed_head_ or head)._load(folder)
         return head
 
@@ -241,6 +242,18 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         self.detailed_, codes = DetailedLabels.of(labels, examples, self.classes_)
         self._add_note(f"{self.name} also learned from {plural(len(self.detailed_.classes), 'detailed label')}.")
         return replace(examples, detailed=codes)
+
+    def _fit_detailed(self, examples: Examples, detailed: DetailedLabels) -> Self:
+        """Fit a copy of this head on the detailed labels of `examples`."""
+        head = clone(self)
+        if isinstance(self.class_weight, Mapping):
+            scored = self.classes_[detailed.class_of].tolist()
+            weights = [self.class_weight.get(label, 1.0) for label in scored]
+            head.set_params(class_weight=dict(zip(detailed.classes.tolist(), weights, strict=True)))
+        if (start := getattr(self, "warm_start_from", None)) is not None:
+            head.warm_start_from = start.detailed_head_
+        labels = detailed.classes[examples.detailed]
+        return head.fit(examples.bags, labels, examples.sample_weight, examples.groups, examples.fit_only)
 
     def _add_note(self, sentence: str) -> None:
         self.notes_ = (*self.notes_, sentence)
