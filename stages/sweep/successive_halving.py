@@ -22,7 +22,6 @@ from stages.sweep.search import (
     SweepProgressCallback,
     TrialRunner,
     best_score,
-    mean_seconds,
 )
 from stages.sweep.space import SearchSpace
 from stages.sweep.study import Study
@@ -30,9 +29,8 @@ from stages.sweep.study import Study
 __all__ = ["parse_duration", "sweep_all"]
 
 FINALISTS = 2  # heads of the last round, which are fitted as runs; the second one if time is left
-MAX_TRIAL_SHARE = 0.25  # of the whole budget, which one trial of a head may take
-PROBE_DOCUMENTS = 500  # documents of the larger fit that predicts the time of a trial
-RUN_SHARE = 0.2  # of the whole budget, reserved for a run until the time of a fit is known
+# documents of the smaller fit that predicts the time of a trial: an eighth of those of the trial, within these limits
+PROBE_SHARE, LEAST_PROBE, MOST_PROBE = 1 / 8, 50, 250
 
 
 def parse_duration(text: str) -> float:
@@ -57,17 +55,17 @@ def sweep_all(
 ) -> list[SweepResult]:
     """Spend a time budget on several heads by successive halving, and fit the best one or two as runs.
 
-    Each head gets an equal share of a round's time and at least one trial. The better half stays for the next round,
-    which has the same time for fewer heads (Jamieson & Talwalkar 2016, arXiv 1502.07943, with trials as the pulls of an
-    arm). Time for the run of the best head is reserved. A trial that was started is finished, so a small budget may be
-    exceeded.
+    Each head gets an equal share of a round's time, and in the first round at least one trial if that and a run with
+    its hyperparameters fit into the time that is left. The better half stays for the next round, which has the same
+    time for fewer heads (Jamieson & Talwalkar 2016, arXiv 1502.07943, with trials as the pulls of an arm). Time for the
+    run of the best head is reserved. A trial that was started is finished, so the budget may be exceeded by one.
 
     Args:
         store: the features.
         table: the corpus.
         spaces: one search space per head.
         folder: the folder of the runs.
-        seconds: the budget. A head is left out, with a note, if one trial would take more than a quarter of it.
+        seconds: the budget. A head for which the time is too short is left out, with a note.
         max_trials: the most trials per head.
         command: the command line, for the record of the runs.
         on_progress: called before each step.
@@ -87,74 +85,108 @@ def sweep_all(
         show(SweepProgress(head, min(time.monotonic() - start, seconds), seconds, best_score(trials), activity))
 
     with ExitStack() as open_studies:
-        studies, notes = _open_studies(context, spaces, seconds, open_studies)
-        if not studies:
-            raise CallError(f"No head can be tried in {seconds:g} s. {' '.join(notes)}")
-        remaining, ranked = list(studies), list(studies)
-        for rounds_left in range(max(1, ceil(log2(len(studies)))), 0, -1):
+
+        def run_share(study: Study, round_end: float, heads: int) -> None:
+            """Run trials of a head in its share of a round, in which this many heads, itself included, still come."""
             now = time.monotonic()
-            round_end = now + max(0.0, end - _run_seconds(remaining, seconds) - now) / rounds_left
-            for position, study in enumerate(remaining):
-                now = time.monotonic()
-                deadline = now + (round_end - now) / (len(remaining) - position)
-                most = min(max_trials, study.space.size)
-                runner.run_trials(context, study, most, deadline, partial(show_head, study.head))
-            remaining.sort(key=lambda study: -(best_score(study.trials) or 0))
-            ranked[: len(remaining)] = remaining
+            most, deadline = min(max_trials, study.space.size), now + (round_end - now) / heads
+            runner.run_trials(context, study, most, deadline, partial(show_head, study.head))
+
+        rounds, remaining, notes = _count_rounds(spaces), list[Study](), list[str]()
+        for position, requested in enumerate(spaces):
+            study = open_studies.enter_context(context.open_study(requested))
+            reserved = _run_seconds(min(remaining, key=_rank)) if remaining else 0.0
+            try:
+                reserved = max(reserved, _admit(context, study, end, reserved))
+            except EmbedOnceError as error:
+                notes.append(f"{study.head} is left out: {error}")
+                continue
+            run_share(study, start + (end - reserved - start) / rounds, len(spaces) - position)
+            remaining.append(study)
+        if not remaining:
+            raise CallError(f"No head can be tried in {seconds:g} s. {' '.join(notes)}")
+        remaining.sort(key=_rank)
+        ranked = list(remaining)
+        # heads that were left out leave their time, and a round for it
+        for rounds_left in range(max(_count_rounds(remaining) - 1, min(rounds - 1, 1)), 0, -1):
             if len(remaining) > FINALISTS:
                 remaining = remaining[: ceil(len(remaining) / 2)]
-        results = [context.summarize(study, notes) for study in ranked]
+            now = time.monotonic()
+            round_end = now + max(0.0, end - _run_seconds(remaining[0]) - now) / rounds_left
+            for position, study in enumerate(remaining):
+                run_share(study, round_end, len(remaining) - position)
+            remaining.sort(key=_rank)
+            ranked[: len(remaining)] = remaining
+        results = [context.summarize(study, tuple(notes)) for study in ranked]
         for position, study in enumerate(remaining[:FINALISTS]):
-            if position == 0 or time.monotonic() + _run_seconds([study], seconds) < end:
+            if position == 0 or time.monotonic() + _run_seconds(study) < end:
                 show_head(study.head, results[position].trials, "fitting the best as a run")
                 results[position] = runner.fit_best(context, results[position], study.space)
     return results
 
 
-def _open_studies(
-    context: SweepContext, spaces: Sequence[SearchSpace], seconds: float, open_studies: ExitStack
-) -> tuple[list[Study], tuple[str, ...]]:
-    """The opened studies of the heads that fit into the budget, and a note on each other head."""
-    studies, notes = [], []
-    for requested in spaces:
-        study = open_studies.enter_context(context.open_study(requested))
-        space, name = study.space, study.head
-        try:
-            trial = mean_seconds(study.trials) if study.trials else _predict_trial_seconds(context, space, seconds)
-        except EmbedOnceError as error:
-            notes.append(f"{name} is left out: {error}")
-            continue
-        if trial > MAX_TRIAL_SHARE * seconds:
-            notes.append(f"{name} is left out: one trial would take about {trial:.0f} s. Raise --time-budget for it.")
-            continue
-        studies.append(study)
-    return studies, tuple(notes)
+def _count_rounds(heads: Sequence[object]) -> int:
+    return max(1, ceil(log2(len(heads))))
 
 
-def _predict_trial_seconds(context: SweepContext, space: SearchSpace, seconds: float) -> float:
+def _rank(study: Study) -> float:
+    """Sorts the best head first, and one without a scored trial last."""
+    best = best_score(study.trials)
+    return inf if best is None else -best
+
+
+def _admit(context: SweepContext, study: Study, end: float, reserved: float) -> float:
+    """The expected seconds of a run of a head whose first trial fits into the time, together with a run.
+
+    Args:
+        context: the documents.
+        study: of the head; one that has trials is always admitted.
+        end: of the time, as of `time.monotonic`.
+        reserved: seconds of a run of the best head so far.
+
+    Raises:
+        CallError: the time is too short.
+        EmbedOnceError: the head refuses the documents.
+    """
+    if study.trials:
+        return _run_seconds(study)
+    space, left = study.space, end - time.monotonic()
+    if left <= 0:
+        raise CallError("the time was over before it was tried. Raise --time-budget for it.")
+    trial = _predict_trial_seconds(context, space, left / (1 + space.plan.fits / space.scored_folds))
+    run, left = _run_seconds(study, trial), end - time.monotonic()
+    if trial + max(run, reserved) > left:
+        raise CallError(
+            f"one trial would take about {trial:.0f} s and a run about {run:.0f} s, and {max(left, 0):.0f} s are left. "
+            "Raise --time-budget for it."
+        )
+    return run
+
+
+def _predict_trial_seconds(context: SweepContext, space: SearchSpace, most: float) -> float:
     """Predict the seconds of a trial by the line through the times of two fits on few documents.
 
-    One fit is enough if a trial that takes the same time per document would be short enough. The first fit of a head
-    also takes the time to import a library, which makes the line flatter; then the head is tried.
+    One fit is enough if a trial that takes the same time per document would take no more than `most` seconds. The first
+    fit of a head also takes the time to import a library, which makes the line flatter; then the head is tried.
     """
     task, head = context.task, configure_head(space.make_head(space.defaults), context.task.target)
     weight = align_weights(space.plan.weights, task.train_ids)
     trial_documents, times, sizes = (1 - 1 / space.plan.fold_count) * len(task.train), list[float](), list[int]()
-    subset_sizes = [PROBE_DOCUMENTS // 2, PROBE_DOCUMENTS]
-    for rows in nested_subsets(task.target.strata, task.groups.tolist(), subset_sizes, space.plan.seed):
+    smaller = round(min(max(LEAST_PROBE, PROBE_SHARE * trial_documents), MOST_PROBE))
+    for rows in nested_subsets(task.target.strata, task.groups.tolist(), [smaller, 2 * smaller], space.plan.seed):
         start = time.monotonic()
         task.fit(clone(head), rows, weight)
         times.append(time.monotonic() - start)
         sizes.append(len(rows))
         upper = space.scored_folds * times[0] * max(1.0, trial_documents / sizes[0])
-        if upper <= MAX_TRIAL_SHARE * seconds:
+        if upper <= most:
             return upper
     slope = max(0.0, times[1] - times[0]) / max(1, sizes[1] - sizes[0])
     return space.scored_folds * (times[1] + slope * max(0.0, trial_documents - sizes[1]))
 
 
-def _run_seconds(ranked: Sequence[Study], seconds: float) -> float:
-    """The expected seconds of a run of the first study: one fit per fold and one more."""
-    space, trials = ranked[0].space, ranked[0].trials
-    fits = [trial.seconds / space.scored_folds for trial in trials if trial.score is not None]
-    return space.plan.fits * max(fits) if fits else RUN_SHARE * seconds
+def _run_seconds(study: Study, trial: float = 0.0) -> float:
+    """The expected seconds of a run of a head: one fit per fold and one more. trial: of one, if none was scored."""
+    space = study.space
+    trials = [each.seconds for each in study.trials if each.score is not None] or [trial]
+    return space.plan.fits * max(trials) / space.scored_folds

@@ -80,13 +80,36 @@ def test_the_better_heads_get_more_trials_and_are_fitted_as_runs(
     assert all(0 <= now.done <= now.total == 28 for now in reported)
 
 
-def test_each_head_has_a_trial_and_the_best_a_run_however_short_the_time(
+def test_a_head_is_tried_if_a_trial_and_a_run_fit_into_the_time_that_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Clock(monkeypatch)
-    result = run_sweep(tmp_path, [Guess(), KNNHead(), LinearHead()], seconds=1)
-    assert [len(each.trials) for each in result] == [1, 1, 1]
-    assert [each.run is not None for each in result] == [True, False, False]
+    clock = Clock(monkeypatch)
+    result = run_sweep(tmp_path, [Guess(), KNNHead(), LinearHead(), PrototypeHead()], seconds=5.5)
+    assert {each.head for each in result} == {"guess", "knn"}  # after two trials, 3.5 s are left and a run takes 4
+    assert [len(each.trials) for each in result] == [1, 1] and clock.now == 2
+    assert [each.run is not None for each in result] == [True, False]
+    assert all(any(f"{name} is left out" in note for note in result[0].notes) for name in ("linear", "prototype"))
+
+
+def test_a_short_time_is_exceeded_by_about_one_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(halving, "_predict_trial_seconds", lambda *_: 0.5)  # half of what it takes
+    heads = [Guess(), KNNHead(), LinearHead(), PrototypeHead(), Guess(pooling=("max",))]
+    for seconds in (4.6, 6, 8, 11, 20):
+        clock.now = 0
+        result = run_sweep(tmp_path / str(seconds), heads, seconds=seconds)
+        assert result[0].run is not None and clock.now + 4 <= seconds + 1  # 4 is for the run
+
+
+def test_trials_of_an_earlier_sweep_count_also_if_there_is_no_time_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    run_sweep(tmp_path, [KNNHead(), PrototypeHead()], seconds=10)
+    clock.now = 0
+    result = run_sweep(tmp_path, [KNNHead(), PrototypeHead()], seconds=1)
+    assert {each.head for each in result} == {"knn", "prototype"} and clock.now == 0
+    assert result[0].run is not None
 
 
 def test_a_head_that_refuses_or_would_take_too_long_is_left_out_with_a_note(
