@@ -26,8 +26,9 @@ except ModuleNotFoundError as error:
 
 check_packages()
 
-from stages.interactive.comparison import Comparison  # noqa: E402 - after the check
+from stages.interactive.comparison import Comparison  # noqa: E402
 from stages.interactive.corpus import EmbeddedCorpus, TrainingSplit  # noqa: E402
+from stages.interactive.parameters import names_parameters  # noqa: E402 - after the check
 from stages.interactive.progress_bar import progress_bar  # noqa: E402
 from stages.interactive.run import Run  # noqa: E402
 
@@ -61,6 +62,7 @@ def __getattr__(name: str) -> Any:
     return TunedDecision
 
 
+@names_parameters
 def embed(
     source: Any,
     *,
@@ -204,6 +206,7 @@ def embed(
     return EmbeddedCorpus(home, home.corpus(sample_name(corpus, sample)), notes, texts)
 
 
+@names_parameters
 def load_corpus(store: "str | Location", corpus: str | None = None) -> EmbeddedCorpus:
     """A corpus that was embedded before.
 
@@ -222,6 +225,7 @@ def load_corpus(store: "str | Location", corpus: str | None = None) -> EmbeddedC
     return EmbeddedCorpus(home, open_corpus(home, corpus))
 
 
+@names_parameters
 def augment(
     corpus: EmbeddedCorpus,
     method: str,
@@ -271,6 +275,7 @@ def augment(
     return EmbeddedCorpus(store, store.corpus(made.corpus.name))
 
 
+@names_parameters
 def fit_head(
     head: "str | Head",
     corpus: EmbeddedCorpus,
@@ -358,6 +363,7 @@ def load_run(path: str | Path) -> Run:
     return Run(load(Path(path)))
 
 
+@names_parameters
 def compare(
     runs: "Sequence[Run | str | Path] | str | Path" = "runs",
     metric: str | None = None,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from stages.interactive.parameters import spell_parameters
+
 if TYPE_CHECKING:
     from heads.evaluation.metrics import ConfidenceInterval
     from stages.comparing import table
@@ -21,7 +23,7 @@ class Comparison:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences that a reader should know before comparing the runs."""
-        return self._compared.notes
+        return tuple(map(spell_parameters, self._compared.notes))
 
     @property
     def checks(self) -> "tuple[Check, ...]":

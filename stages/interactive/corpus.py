@@ -13,6 +13,7 @@ from data.errors import BadData
 from data.ranges import MAX_SEED, check_whole_number
 from data.readers.inputs import MEMORY_PREFIX
 from featurestore import Bags, CorpusTable, FeatureStore, text_key
+from stages.interactive.parameters import spell_parameters
 
 if TYPE_CHECKING:
     from heads.evaluation.metrics import Scorecard
@@ -74,7 +75,7 @@ class EmbeddedCorpus:
         self.table = table
         self.name = table.name
         self.store = store.location
-        self.notes = tuple(dict.fromkeys((*table.notes, *notes)))
+        self.notes = tuple(dict.fromkeys(map(spell_parameters, (*table.notes, *notes))))
 
     def __len__(self) -> int:
         return len(self.table.ids)

@@ -16,6 +16,7 @@ from data.readers.in_memory import read_in_memory
 from data.source_spec import SourceSpec
 from data.text_format import plural
 from stages.fitting.runs import Run as StoredRun
+from stages.interactive.parameters import names_parameters, spell_parameters
 from stages.interactive.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Run:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on the corpus and the fit that a reader of the metrics should know."""
-        return tuple(self.stored.record.notes)
+        return tuple(map(spell_parameters, self.stored.record.notes))
 
     @property
     def out_of_fold(self) -> "Scorecard":
@@ -88,6 +89,7 @@ class Run:
             raise CallError(f"{self.name} was {otherwise}.")
         return self.stored.scorecards[name]
 
+    @names_parameters
     def decide(
         self,
         *,

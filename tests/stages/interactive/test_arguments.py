@@ -1,16 +1,20 @@
 """Arguments of `embedonce.embed` and a corpus in memory, with a tiny encoder."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import embedonce
-from data.errors import BadData, CallError, RecipeMismatch
+from data.errors import BadData, CallError, ColumnMissing, RecipeMismatch
 from stages.embed import Options
 from stages.explain import read_source_texts
 from stages.interactive.arguments import encoding_options, list_argument
+from stages.interactive.parameters import PARAMETERS, spell_parameters
 from tests.tiny_encoder import make_encoder
 
 Embed = Callable[..., embedonce.EmbeddedCorpus]
@@ -83,3 +87,21 @@ def test_documents_in_memory_are_copied_as_long_as_they_are_there(embed: Embed, 
     assert "--" not in str(refused.value)
     words = read_source_texts(corpus.table, corpus.table.keys, corpus.features.recipe)
     assert "few was in memory when it was embedded" in words.notes[0]
+
+
+def test_messages_name_parameters_and_leave_commands_as_they_are(embed: Embed) -> None:
+    assert spell_parameters("It was fitted with --no-test. Name `embedonce embed --label X`, or --validate-on.") == (
+        "It was fitted with `test=False`. Name `embedonce embed --label X`, or `validate_on`."
+    )
+    assert spell_parameters("--metric-of-no-function, --costs") == "--metric-of-no-function, `costs`"
+    with pytest.raises(CallError, match="`scored_level` needs labels with a taxonomy"):
+        embedonce.fit_head("knn", embed(), scored_level=2, progress=False)
+    with pytest.raises(ColumnMissing, match="Name one with `text`: 'foo'"):
+        embedonce.embed(pd.DataFrame({"foo": ["a", "b"]}))
+
+
+def test_parameters_are_those_of_the_functions() -> None:
+    functions = [getattr(embedonce, name) for name in ("embed", "load_corpus", "augment", "fit_head", "compare")]
+    names = {name for each in (*functions, embedonce.Run.decide) for name in inspect.signature(each).parameters}
+    others = {"self", "source", "head", "options", "hyperparameters", "progress", "tabular"}
+    assert {field.name for field in fields(Options)} | names - others == PARAMETERS - others
