@@ -204,6 +204,11 @@ def _decide_table(options: DecideOptions) -> None:
             columns = ProbabilityColumns.choose(scores.labels)
             write_predictions(decided.predictions, columns, out, as_json=False, decision=decided.decision)
     notes = [*scores.notes]
+    if options.final:
+        notes.append(
+            f"No record is kept of the decisions on {options.run} that were scored on its test split: of several, the "
+            "best of their test metrics is too high."
+        )
     if options.output is not None and (left_out := len(scores.ids) - len(decided.predictions)):
         verb = "is" if left_out == 1 else "are"
         notes.append(

@@ -64,6 +64,8 @@ def test_the_command_prints_the_values_and_writes_predictions(embedonce: Run, sc
     content = json.loads(embedonce("decide", scores, "--json").out)
     in_json = json.loads(embedonce("decide", scores, "--json", "--output", tmp_path / "again.csv").out)
     assert in_json["notes"] == [*content["notes"], left_out.replace("decided", "again")]
+    assert f"No record is kept of the decisions on {scores}" in embedonce("decide", scores, "--final").err
+    assert "No record is kept" not in result.err
     assert content["metric"] == "macro-F1"
     assert content["scorecards"]["out_of_fold"]["documents"] == 1600
 

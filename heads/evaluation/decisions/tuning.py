@@ -136,11 +136,12 @@ def _tune(
     repeats = [problem.divide(groups, seed * REPEATS + repeat) for repeat in range(REPEATS)]
     simplest, *more_flexible = problem.selection.objective.families
     current = _fit_family(simplest, problem, repeats)
-    comparisons = [current.compare(None, problem, seed)]
+    comparisons, compared = [current.compare(None, problem, seed)], [current.rule]
     for family in more_flexible:
         candidate = _fit_family(family, problem, repeats, current)
-        if candidate.rule == current.rule:  # no flexibility was used
+        if candidate.rule in compared:  # no flexibility was used
             continue
+        compared.append(candidate.rule)
         comparison = candidate.compare(current, problem, seed)
         if not comparison.selected and candidate.is_better_alternative(current, problem, seed):
             comparison = replace(comparison, selected=True, is_alternative=True)

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from data.hierarchy import Hierarchy
+from data.taxonomy import Taxonomy
 from heads.evaluation.confusion_counts import ConfusionCounts
 from heads.evaluation.decisions import (
     Decision,
@@ -405,3 +407,16 @@ def test_a_label_that_nearly_all_documents_have_counts_as_rare() -> None:
     assert tune_decision(scores, truth).evidence.fallback_labels == 0
     truth[:2, 1] = False
     assert tune_decision(scores, truth).evidence.fallback_labels == 1
+
+
+@pytest.mark.parametrize(("objective", "seed"), [("hf1", 1), ("hf1", 2), ("distance", 1)])
+def test_no_rule_is_compared_twice(objective: str, seed: int) -> None:
+    parents = {"a": (), "b": (), "a/x": ("a",), "a/y": ("a",), "b/w": ("b",), "b/z": ("b",)}
+    hierarchy = Hierarchy.of(Taxonomy(parents), ("a/x", "a/y", "b/w", "b/z"))
+    random = np.random.default_rng(seed)
+    truth = random.choice(4, size=60, p=[0.55, 0.25, 0.15, 0.05])
+    scores = random.normal(size=(60, 4)) * 1.5 + np.eye(4)[truth]
+    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    decision = tune_decision(scores.astype(np.float32), truth, seed=seed, hierarchy=hierarchy, objective=objective)
+    names = [each.family for each in decision.evidence.comparisons]
+    assert len({*names}) == len(names)
