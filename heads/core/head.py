@@ -245,7 +245,7 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
 
     def _fit_detailed(self, examples: Examples, detailed: DetailedLabels) -> Self:
         """Fit a copy of this head on the detailed labels of `examples`."""
-        head = clone(self)
+        head: Self = clone(self)
         if isinstance(self.class_weight, Mapping):
             scored = self.classes_[detailed.class_of].tolist()
             weights = [self.class_weight.get(label, 1.0) for label in scored]

@@ -119,7 +119,8 @@ def _last_layers(encoder: nn.Module, count: int) -> Iterator[nn.Module]:
         )
     if count > depth:
         raise CallError(f"--train last:{count}: the encoder has {depth} layers. Use at most last:{depth}, or all.")
-    inner, parents = stacks[0], [module for module in encoder.modules() if stacks[0] in list(module.modules())[1:]]
+    inner: nn.Module = stacks[0]
+    parents = [module for module in encoder.modules() if inner in list(module.modules())[1:]]
     for stack in parents[-1].children():  # several, if each has a part of every layer (XLM)
         if stack in stacks:
             yield from stack[depth - count :]

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from data.errors import CallError, EmbedOnceError
 from data.splits import nested_subsets
+from data.text_format import format_duration
 from featurestore import CorpusTable, FeatureSource
 from stages.fitting.plan import configure_head
 from stages.fitting.sample_weights import align_weights
@@ -157,8 +158,8 @@ def _admit(context: SweepContext, study: Study, end: float, reserved: float) -> 
     run, left = _run_seconds(study, trial), end - time.monotonic()
     if trial + max(run, reserved) > left:
         raise CallError(
-            f"one trial would take about {trial:.0f} s and a run about {run:.0f} s, and {max(left, 0):.0f} s are left. "
-            "Raise --time-budget for it."
+            f"one trial would take about {format_duration(trial)} and a run about {format_duration(run)}, of which "
+            f"{format_duration(max(left, 0))} are left. Raise --time-budget for it."
         )
     return run
 

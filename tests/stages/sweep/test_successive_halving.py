@@ -123,7 +123,7 @@ def test_a_head_that_refuses_or_would_take_too_long_is_left_out_with_a_note(
     )
     (result,) = run_sweep(tmp_path, [KNNHead(), PrototypeHead(), Refused()], max_trials=2)
     assert result.head == "prototype" and result.run is not None
-    assert any("knn is left out: one trial would take about 99 s" in note for note in result.notes)
+    assert any("knn is left out: one trial would take about 1 min 39 s" in note for note in result.notes)
     assert any("refused is left out: Not for these." in note for note in result.notes)
     with pytest.raises(CallError, match="No head can be tried"):
         run_sweep(tmp_path / "another", [KNNHead(), Refused()])
