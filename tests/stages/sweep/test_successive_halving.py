@@ -38,7 +38,7 @@ class Clock:
         self.now = 0.0
         for module in (halving, search):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
-            monkeypatch.setattr(module, "mean_seconds", lambda _: 1.0)
+        monkeypatch.setattr(search, "mean_seconds", lambda _: 1.0)
         monkeypatch.setattr(halving, "_run_seconds", lambda *_: 4.0)
         real = trials.score_trial
 
