@@ -12,6 +12,7 @@ from data.readers import file_sizes, is_read_at_once, report_reading
 from data.text_format import format_bytes, join_words
 from featurestore import FeatureStore, Location, Recipe, list_stores
 from stages.embed.encoder.encoder import open_encoder
+from stages.embed.model_files.model_lookup import find_model
 from stages.embed.model_files.saved_encoders import encoders_folder
 from stages.embed.pipeline.devices import Job, limit_to_cpu_share, parse_devices, run_in_processes
 from stages.embed.pipeline.distinct_texts import DistinctTexts
@@ -64,6 +65,7 @@ def _embed_all(
 ) -> tuple[FeatureStore, EmbedReport]:
     """Encode a corpus with each of its encoders, of which the last one is that of the request."""
     devices = parse_devices(request.options.device)
+    _check_encoder(request)
     corpus, choice = _resolve(request, devices[0], notify, reading)
     folds = resolve_fold_encoders(corpus, choice, request.stores if request.store is None else request.store.parent)
     for number, fold in enumerate(folds, start=1):
@@ -186,6 +188,13 @@ def estimate_source(
     if folds:
         estimated = estimated.scaled_to_encoders(len(choices), sum(missing) / max(missing[most], 1))
     return choice.folder, estimated
+
+
+def _check_encoder(request: EmbedRequest) -> None:
+    """Refuse options and a model that cannot be used before the source is read, which may take hours."""
+    request.options.check()
+    if request.store is None:  # else the model may be that of the store
+        find_model(request.options.model, request.options.revision, with_weights=False)
 
 
 def _resolve(

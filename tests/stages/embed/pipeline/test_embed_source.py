@@ -1,12 +1,15 @@
-"""Stores that keep more or some of the same vectors are reported."""
+"""Stores with more or some of the same vectors are reported, and bad requests are refused before reading."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from data.errors import EmbedOnceError, ModelUnavailable, UnknownName
 from featurestore import FeatureStore, Recipe
-from stages.embed.pipeline.embed_source import related_store_notes
+from stages.embed.encoder.options import Options
+from stages.embed.pipeline.embed_request import EmbedRequest
+from stages.embed.pipeline.embed_source import embed_source, related_store_notes
 from tests.small_store import RECIPE
 
 FEWER = replace(RECIPE, keep=("cls",))
@@ -40,3 +43,14 @@ def test_stores_of_the_same_recipe_and_of_other_vectors_are_not_reported(stores:
 def test_a_store_that_cannot_be_read_is_skipped(stores: Path) -> None:
     (stores / "store" / "recipe.json").write_text("{")
     assert list(related_store_notes(stores, FEWER)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error"), [(Options(long="tail"), UnknownName), (Options(model="/no/model"), ModelUnavailable)]
+)
+def test_what_cannot_be_encoded_is_refused_before_the_source_is_read(
+    options: Options, error: type[EmbedOnceError], tmp_path: Path
+) -> None:
+    request = EmbedRequest(source=str(tmp_path / "missing.csv"), options=options, stores=tmp_path)
+    with pytest.raises(error):
+        embed_source(request, notify=lambda _: None, progress=lambda _: None)
