@@ -106,8 +106,18 @@ def _table_of_objects(file: InputFile, spec: SourceSpec) -> Table:
 
     if not lines:
         raise BadData(f"{file.source} is empty.")
+    if len(lines) == 1 and _holds_columns(list(row.values())):
+        raise BadData(
+            f"{file.source} holds columns, as pandas writes them by default, and not one object per row. Write it with "
+            'to_json(..., orient="records", lines=True).'
+        )
     notes = (f"half a character is read as U+FFFD in {plural(repaired, 'line')}",) if repaired else ()
     return Table(file.source, tuple(names), len(lines), read, lines, notes, caches=(cache,))
+
+
+def _holds_columns(cells: list[Any]) -> bool:
+    """Whether the cells of an only row are columns: objects with the same keys, which are the names of rows."""
+    return len(cells) > 1 and all(isinstance(cell, dict) and cell.keys() == cells[0].keys() for cell in cells)
 
 
 class _Column:

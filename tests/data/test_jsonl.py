@@ -128,3 +128,10 @@ def test_an_array_without_objects_is_called_empty(tmp_path: Path) -> None:
     (tmp_path / "letters.json").write_text("[ ]", encoding="utf-8")
     with pytest.raises(BadData, match=r"letters\.json is empty\.$"):
         read_corpus(str(tmp_path / "letters.json"))
+
+
+def test_columns_of_pandas_are_named_with_the_way_to_write_rows(tmp_path: Path) -> None:
+    table = pytest.importorskip("pandas").DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
+    table.to_json(tmp_path / "letters.json")
+    with pytest.raises(BadData, match=r"letters\.json holds columns, as pandas writes them .*orient=\"records\""):
+        read_corpus(str(tmp_path / "letters.json"))
