@@ -23,7 +23,20 @@ class InitOptions(SourceOptions):
 @source_options
 @receives(InitOptions)
 def init(options: InitOptions) -> None:
-    """Write embedonce.toml for SOURCE, so that the other commands need no options in this folder."""
+    """Write embedonce.toml for SOURCE, so that the other commands need no options in this folder.
+
+    Keys of that file are the names of arguments and options. A key above the tables is for every command with an option
+    that takes the value, one in a table for the command of its name. The command line counts more than the file.
+
+    \b
+    source = "tickets.csv"
+    label = "queue"
+    [fit-head]
+    heads = ["linear", "mlp"]
+    class-weight = "effective"
+    [store.export]
+    overwrite = true
+    """
     from data.readers import read_corpus
 
     if options.files:

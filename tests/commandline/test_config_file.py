@@ -122,3 +122,11 @@ def test_a_word_that_one_command_does_not_know_is_for_the_others(tmp_path: Path)
 def test_heads_are_a_list(tmp_path: Path) -> None:
     defaults = load(tmp_path, '[fit-head]\nheads = ["linear", "mlp"]\n')
     assert defaults["fit-head"] == {"heads": ["linear", "mlp"]}
+
+
+def test_the_example_in_the_help_of_init_is_read(tmp_path: Path) -> None:
+    example = str(cli.embedonce.commands["init"].help).partition("\b\n")[2]
+    defaults = load(tmp_path, example)
+    assert defaults["embed"] == {"source": "tickets.csv", "label": "queue"}
+    assert defaults["fit-head"] == {"heads": ["linear", "mlp"], "class_weight": "effective"}
+    assert defaults["store"]["export"] == {"overwrite": True}
