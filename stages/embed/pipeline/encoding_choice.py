@@ -58,8 +58,10 @@ class StoreLocation:
         return self.store or self.stores / f"{self.corpus}--{name_recipe(recipe)}"
 
     def exists(self, recipe: Recipe) -> bool:
-        """Whether the store with `recipe` exists."""
-        return is_store(self.folder(recipe))
+        """Whether the store with `recipe` exists. Raises as `FeatureStore.open` does if the user named it."""
+        if self.store is None or not is_store(self.store):
+            return is_store(self.folder(recipe))
+        return FeatureStore.open(self.store).recipe.fingerprint == recipe.fingerprint
 
 
 def resolve_encoding(

@@ -127,15 +127,18 @@ def test_auto_adds_to_an_existing_store_of_another_backend(
 
 
 @onnx
+@pytest.mark.parametrize("name", [None, "mine"])
 def test_of_two_that_start_together_the_later_follows_the_store_of_the_first(
-    embedding: Embedding, monkeypatch: pytest.MonkeyPatch
+    embedding: Embedding, monkeypatch: pytest.MonkeyPatch, name: str | None
 ) -> None:
+    store = None if name is None else embedding.folder / "stores" / name
+
     def slow(*_: Any) -> tuple[Variant, str]:
-        embedding(backend="onnx")
+        embedding(store=store, backend="onnx")
         return Variant("torch"), "Backend torch, for a reason."
 
     monkeypatch.setattr("stages.embed.pipeline.encoding_choice.choose_variant", slow)
-    assert embedding().recipe.backend == "onnx"
+    assert embedding(store=store).recipe.backend == "onnx"
     assert len(list((embedding.folder / "stores").iterdir())) == 1
 
 
