@@ -258,14 +258,14 @@ def _show_best(result: "SweepResult") -> None:
     say(f"{result.head}: {trials}, {result.pruned_count} of them pruned, in {result.study}.")
     names = list(result.defaults)
     table(
-        ["best so far:\ntrial", result.metric.replace("_", "-"), *names],
+        ["best so far:\ntrial", result.metric.replace("_", "-"), *map(result.shown_name, names)],
         [
             (str(trial.number), _format_score(trial.score), *(format_value(trial.values[name]) for name in names))
             for trial in result.improvements
         ],
     )
     if result.importance:
-        rows = [(name, f"{share:.0%}") for name, share in result.importance.items()]
+        rows = [(result.shown_name(name), f"{share:.0%}") for name, share in result.importance.items()]
         table(["hyperparameter", "importance"], rows)
     say(f"All trials took {format_duration(sum(trial.seconds for trial in result.trials))}.")
     for sentence in result.notes:

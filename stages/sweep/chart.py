@@ -34,7 +34,7 @@ def draw_chart(result: SweepResult) -> LineChart:
         y_label=metric,
         lines=(_best_so_far(result, x_axis, y_axis),),
         height=HEIGHT,
-        bars=tuple(Bar(name, share) for name, share in result.importance.items()),
+        bars=tuple(Bar(result.shown_name(name), share) for name, share in result.importance.items()),
         bars_title="Importance of the hyperparameters",
     )
 
@@ -45,13 +45,13 @@ def _best_so_far(result: SweepResult, x_axis: Axis, y_axis: Axis) -> Line:
         name="",
         x=[*(trial.number for trial in result.improvements), x_axis.high],
         y=[*scores, scores[-1]],
-        markers=tuple(_marker(trial, y_axis) for trial in result.trials),
+        markers=tuple(_marker(result, trial, y_axis) for trial in result.trials),
         stepped=True,
     )
 
 
-def _marker(trial: SweepTrial, y_axis: Axis) -> Marker:
-    values = ", ".join(f"{name} {format_value(value)}" for name, value in trial.values.items())
+def _marker(result: SweepResult, trial: SweepTrial, y_axis: Axis) -> Marker:
+    values = ", ".join(f"{result.shown_name(name)} {format_value(value)}" for name, value in trial.values.items())
     if trial.score is None:
         return Marker(trial.number, y_axis.low, f"trial {trial.number}: pruned; {values}", hollow=True, radius=3.5)
     return Marker(

@@ -1,7 +1,7 @@
 """The result of a sweep: its trials, the best of them, and which hyperparameters mattered."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
 
@@ -31,6 +31,7 @@ class SweepResult:
     defaults: the default values of the searched hyperparameters.
     importance: of each searched hyperparameter, summing to 1; empty if too few trials were scored to tell.
     run: the name of the run with the best hyperparameters, None if none was fitted.
+    names: of the searched hyperparameters as for `--set`, by full name; a full name stands for itself if it has none.
     """
 
     head: str
@@ -43,6 +44,11 @@ class SweepResult:
     importance: Mapping[str, float]
     notes: tuple[str, ...]
     run: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def shown_name(self, name: str) -> str:
+        """The name of a searched hyperparameter for a reader: lr for training__optimization__lr."""
+        return self.names.get(name, name)
 
     @property
     def best(self) -> SweepTrial:

@@ -13,6 +13,7 @@ import numpy as np
 from data.atomic_write import check_writable
 from data.errors import CallError
 from featurestore import CorpusTable, FeatureSource
+from heads.registry import shown_names
 from stages.fitting.cross_fitting import FitProgressCallback
 from stages.fitting.encoder_exposure import exposure_notes
 from stages.fitting.fit_head import fit_head
@@ -90,6 +91,7 @@ class SweepContext:
     def summarize(self, study: Study, notes: tuple[str, ...] = ()) -> SweepResult:
         """The result of the trials so far."""
         space, has_folds = study.space, study.space.plan.validate_on == "folds"
+        shown = shown_names(space.plan.head)
         documents = int((self.task.exposure.is_scored if has_folds else self.task.is_validation).sum())
         scored = f"{_describe_scored(space)} of {documents:,} {'training ' if has_folds else ''}documents"
         return SweepResult(
@@ -101,6 +103,7 @@ class SweepContext:
             trials=study.trials,
             defaults=space.defaults,
             importance=study.importance,
+            names={name: shown[name] for name in space.hyperparameters},
             notes=(
                 f"A trial is scored on {scored}, with the default decision rule; the test split was not read for it.",
                 *exposure_notes(self.task.exposure, 0, folds=has_folds),

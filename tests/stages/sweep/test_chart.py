@@ -1,5 +1,6 @@
 """The chart of a sweep: what it shows, and that it is complete as SVG and in a page."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from stages.report.plots import render_chart
@@ -57,3 +58,11 @@ def test_the_page_has_every_trial_and_loads_nothing() -> None:
     page = render_page(example_sweep())
     assert page.count('<th scope="row"') == 5 and "4 (best)" in page and "pruned" in page and "A remark." in page
     assert "a &amp; &lt;b&gt;" in page and "http" not in page.replace("http-equiv", "").replace(SVG[1:-1], "")
+
+
+def test_hyperparameters_are_shown_by_their_names_for_set() -> None:
+    sweep = replace(example_sweep(), names={"C": "cost"})
+    chart = draw_chart(sweep)
+    assert [bar.name for bar in chart.bars] == ["cost", "kind"]
+    assert "cost 0.1, kind <b>" in chart.lines[0].markers[0].title
+    assert ">cost</th>" in render_page(sweep)

@@ -30,6 +30,7 @@ from stages.stores import open_corpus, open_store
 from stages.sweep import SearchSpace, SweepProgress, SweepResult, sweep
 from stages.sweep import study as study_file
 from stages.sweep import trial_scoring as trials
+from stages.sweep.search import SweepContext
 from tests.small_store import blobs, make_store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -126,6 +127,15 @@ def test_the_run_records_the_ranges_that_were_searched(tmp_path: Path) -> None:
     search = next(item.search for item in hyperparameters_of(LinearHead) if item.name == "C")
     assert search is not None and (searched["low"], searched["high"]) == (search.low, search.high)
     assert searched["name"] == "C" and searched["value"] == result.best.values["C"]
+
+
+def test_the_result_has_the_names_for_set(tmp_path: Path) -> None:
+    network = SearchSpace(FitPlan(head=make_head("mlp", {}), folds=3))
+    store, table = make_store(tmp_path / "store", *blobs(["a", "b"], 40))
+    context = SweepContext.of(store, table, network, tmp_path / "runs", "")
+    with context.open_study(network) as study:
+        result = context.summarize(study)
+    assert result.shown_name("training__optimization__lr") == "lr" and result.shown_name("hidden") == "hidden"
 
 
 def test_every_drawn_value_is_within_what_the_head_declares(tmp_path: Path) -> None:
