@@ -26,7 +26,8 @@ cost beta costs at for_label per_label tune calibration min_confidence coverage 
 sets_per_label empty_sets unlabelled final
 """
 PARAMETERS = frozenset(_NAMES.split())
-_OPTION = re.compile(r"--(no-)?([a-z]+(?:-[a-z]+)*)")
+# a word of its own: names of columns and stores may have two dashes, too
+_OPTION = re.compile(r"(?<![^\s(])--(no-)?([a-z]+(?:-[a-z]+)*)")
 
 
 def names_parameters(function: Callable[P, R]) -> Callable[P, R]:

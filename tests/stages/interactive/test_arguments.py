@@ -94,6 +94,8 @@ def test_messages_name_parameters_and_leave_commands_as_they_are(embed: Embed) -
         "It was fitted with `test=False`. Name `embedonce embed --label X`, or `validate_on`."
     )
     assert spell_parameters("--metric-of-no-function, --costs") == "--metric-of-no-function, `costs`"
+    for text in ("There is no column 'mail--text' in few--test.csv.", "stores/few--text is not '--text'"):
+        assert spell_parameters(text) == text
     with pytest.raises(CallError, match="`scored_level` needs labels with a taxonomy"):
         embedonce.fit_head("knn", embed(), scored_level=2, progress=False)
     with pytest.raises(ColumnMissing, match="Name one with `text`: 'foo'"):
