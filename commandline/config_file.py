@@ -96,17 +96,18 @@ def _is_repeatable(parameter: click.Parameter) -> bool:
 
 def _can_take(parameter: click.Parameter, value: Any) -> bool:
     """Whether a key above the tables is for this command, too: `split` is a column for `embed`, not for `compare`."""
-    if isinstance(value, list) and len(value) != 1:
-        return _is_repeatable(parameter)
-    return not isinstance(parameter.type, click.Choice) or str(value) in parameter.type.choices
+    values = value if isinstance(value, list) else [value]
+    if len(values) != 1 and not _is_repeatable(parameter):
+        return False
+    return not isinstance(parameter.type, click.Choice) or all(str(each) in parameter.type.choices for each in values)
 
 
 def _explain_value(key: str, value: Any, parameters: Sequence[click.Parameter]) -> str:
     """Why no command can take a value of a key that some have."""
-    if isinstance(value, list):
+    if isinstance(value, list) and len(value) != 1:
         return f'{key} is a list, but the command takes one value. Join names by commas, as in "area,topic".'
-    choices = dict.fromkeys(word for each in parameters for word in getattr(each.type, "choices", ()))
-    return f"{key} is {value!r}. Write one of {', '.join(choices)}."
+    choices = {word for each in parameters for word in getattr(each.type, "choices", ())}
+    return f"{key} is {value!r}.{suggest_name(str(value), choices)}"
 
 
 def _parameter_values(

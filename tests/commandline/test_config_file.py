@@ -77,8 +77,10 @@ def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
         ("seed = 1.5", BadData, r"seed is 1\.5\. Write a whole number"),
         ("[embed]\nstore = ['a', 'b']", BadData, "store is a list, but the command takes one value"),
         ("label = ['toxic', 'insult']", BadData, r"label is a list.*Join names by commas"),
-        ("validate-on = 'fold'", BadData, r"validate-on is 'fold'\. Write one of share, split, folds"),
-        ("[store]\nformat = 'h6'", BadData, r"format is 'h6'\. Write one of h5, npz, parquet"),
+        ("validate-on = 'fold'", BadData, r"validate-on is 'fold'\. Did you mean 'folds'\?"),
+        ("metric = 'macro_f1'", BadData, r"metric is 'macro_f1'\. Did you mean 'macro-f1'\?"),
+        ("precision = ['half']", BadData, r"precision is \['half'\]\. Known: auto, bfloat16, float16, float32"),
+        ("[store]\nformat = 'h6'", BadData, r"format is 'h6'\. Known: h5, npz, parquet"),
     ],
 )
 def test_what_is_misspelt_is_named(tmp_path: Path, text: str, error: type[Exception], sentence: str) -> None:
@@ -104,7 +106,8 @@ def test_a_table_of_a_group_holds_for_all_that_it_has_and_one_within_it_for_one(
 
 @pytest.mark.parametrize("value", ['"s"', '["s"]'])
 def test_one_value_and_a_list_of_one_are_the_same(tmp_path: Path, value: str) -> None:
-    defaults = load(tmp_path, f"store = {value}\n")
+    defaults = load(tmp_path, f"store = {value}\nsplit = {value.replace('s', 'test')}\n")
+    assert (defaults["compare"], defaults["embed"].pop("split")) == ({"split": "test"}, "test")
     assert (defaults["embed"], defaults["fit-head"]) == ({"store": "s"}, {"store": ["s"]})
 
 
