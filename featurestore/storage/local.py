@@ -99,7 +99,7 @@ class LocalStorage:
         """Lock a file, unless the file system has no locks. Raises StorageFailed if another process has locked it."""
         with ExitStack() as stack:
             try:
-                lock_file(stack.enter_context((self.location / name).open("r+b")))  # as NFS locks no file that is read
+                lock_file(stack.enter_context(_open_to_lock(self.location / name)))
             except BlockingIOError as error:
                 raise StorageFailed(
                     f"Another process is rewriting {self.location}. Run the same command again when it has ended."
@@ -117,3 +117,11 @@ class LocalStorage:
                     path.unlink()
                     removed += 1
         return removed
+
+
+def _open_to_lock(path: Path) -> BinaryIO:
+    """Open a file for writing, because NFS locks no other; but of a store that users share, one of them has the files."""
+    try:
+        return path.open("r+b")
+    except PermissionError:
+        return path.open("rb")

@@ -160,7 +160,7 @@ class ObjectStorage:
 
         Raises StorageFailed, BucketFailed.
         """
-        name, token = f".{name}.lock", secrets.token_bytes(16)
+        name, token = f".{name}.lock", b""
         before = self.state(name)
         if before is not None and time.time() - before.modified < LOCK_SECONDS:
             raise StorageFailed(
@@ -169,7 +169,9 @@ class ObjectStorage:
             )
 
         def renew() -> None:
-            nonlocal before
+            nonlocal before, token
+            # other bytes, or a process that found the lock too old could still put its own over it: an ETag is a hash
+            token = secrets.token_bytes(16)
             self.replace(name, token, before)
             before = self.state(name)
 

@@ -12,6 +12,7 @@ import pytest
 from data.errors import StorageFailed
 from featurestore import CorpusTable, FeatureStore
 from featurestore.shards.subprocess_parser import ShardParser
+from featurestore.storage.places import storage_at
 from tests.faults.whole import KEYS, TEXTS, assert_whole
 from tests.featurestore.made import RECIPE, content
 
@@ -58,3 +59,13 @@ def test_a_store_that_cannot_be_written_to_is_read_and_says_so_on_a_write(
         with pytest.raises(StorageFailed, match=r"Permission denied\. Make it writable and run"):
             act()
     assert_whole(read_only)
+
+
+def test_a_file_that_another_user_has_is_locked(read_only: Path) -> None:
+    storage = storage_at(read_only)
+    with (
+        storage.lock("recipe.json"),
+        pytest.raises(StorageFailed, match="Another process is rewriting"),
+        storage.lock("recipe.json"),
+    ):
+        pass

@@ -117,6 +117,9 @@ def test_the_lock_of_a_killed_process_counts_for_an_hour_and_one_that_was_lost_e
 ) -> None:
     slow = FeatureStore.open(str(URL))
     with pytest.raises(StorageFailed, match="was changed by another process"), slow.storage.lock("recipe.json") as keep:
+        first = read(slow.storage, ".recipe.json.lock")
+        keep()
+        assert read(slow.storage, ".recipe.json.lock") != first
         with pytest.raises(StorageFailed, match=r"wait an hour, or delete s3://features/store/\.recipe\.json\.lock\."):
             run_compaction(plan_compaction(store), store)
         monkeypatch.setattr(object_store, "LOCK_SECONDS", 0.0)
