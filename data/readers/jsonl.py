@@ -116,8 +116,9 @@ def _table_of_objects(file: InputFile, spec: SourceSpec) -> Table:
 
 
 def _holds_columns(cells: list[Any]) -> bool:
-    """Whether the cells of an only row are columns: objects with the same keys, which are the names of rows."""
-    return len(cells) > 1 and all(isinstance(cell, dict) and cell.keys() == cells[0].keys() for cell in cells)
+    """Whether the cells of an only row are columns: objects with the same keys, which are the numbers of rows."""
+    are_alike = len(cells) > 1 and all(isinstance(cell, dict) and cell.keys() == cells[0].keys() for cell in cells)
+    return are_alike and all(key.isdecimal() for key in cells[0])
 
 
 class _Column:

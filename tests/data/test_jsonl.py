@@ -135,3 +135,9 @@ def test_columns_of_pandas_are_named_with_the_way_to_write_rows(tmp_path: Path) 
     table.to_json(tmp_path / "letters.json")
     with pytest.raises(BadData, match=r"letters\.json holds columns, as pandas writes them .*orient=\"records\""):
         read_corpus(str(tmp_path / "letters.json"))
+
+
+def test_one_row_of_objects_with_the_same_fields_is_a_document(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"en": {"text": "good day"}, "de": {"text": "guten Tag"}}\n')
+    corpus = read_corpus(str(tmp_path / "one.jsonl"), SourceSpec(text=("en.text",)))
+    assert [document.text for document in corpus.documents] == ["good day"]
