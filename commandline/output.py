@@ -225,11 +225,11 @@ def _show_bar(activity: str) -> Iterator[Bar]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.fields[status]}", markup=False),
     )
     # rich would send what is printed to stdout to stderr, past a file or a pipe that waits for it
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
