@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.documents import Document, Documents
-from data.errors import EmbedOnceError
+from data.errors import BadData, CallError
 from data.text_format import format_duration
 from featurestore import FeatureStore
 from heads.evaluation.bootstrap import ConfidenceInterval
@@ -43,7 +43,8 @@ def judge(
         The verdict, which is also in the folder of the last encoder.
 
     Raises:
-        EmbedOnceError: What `embed_source` and `pseudo_perplexity` raise; the verdict has what `compare_heads` raises.
+        EmbedOnceError: What `embed_source`, `compare_heads` and `pseudo_perplexity` raise; but if heads cannot be
+            compared on this corpus, the verdict says why.
     """
     perplexity = measure_perplexity(adaptation, trained, on_work)
     documents, heads, problem = 0, tuple[HeadComparison, ...](), ""
@@ -63,7 +64,7 @@ def judge(
         table = stores[-1].corpus(adaptation.corpus.name)
         try:
             documents, heads = compare_heads(stores[0], stores[-1], table, adaptation.request.plan.seed, on_work)
-        except EmbedOnceError as error:  # a fold without a rare label, say: the training is of use nevertheless
+        except (BadData, CallError) as error:  # a fold without a rare label, say: the training is of use nevertheless
             problem = str(error)
     verdict = Verdict(documents=documents, heads=heads, perplexity=perplexity, problem=problem)
     verdict.save(trained[-1].folder)

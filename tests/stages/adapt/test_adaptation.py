@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data.documents import Document
-from data.errors import BadData, CallError, EmbedOnceError, ExtraMissing, ModelUnavailable
+from data.errors import BadData, CallError, EmbedOnceError, ExtraMissing, ModelUnavailable, StorageFailed
 from data.source_spec import SourceSpec
 from featurestore import text_key
 from stages.adapt import support
@@ -291,3 +291,16 @@ def test_the_verdict_says_why_heads_cannot_be_compared_and_loses_no_training(tmp
     verdict = judge(adaptation, [trained], notify=lambda _: None, on_work=lambda *_: None)
     assert verdict.sentence.startswith("Keep the original: heads could not be compared. Without fold 1 of 5 only 'a'")
     assert Verdict.from_json(json.loads((folder / VERDICT_FILE).read_text())) == verdict
+
+
+def test_a_disk_that_is_full_is_an_error_and_no_verdict(tmp_path: Path, folders: Folders) -> None:
+    adaptation = Adaptation(request(tmp_path, folders("bert"), [*TRAIN, *TEST], method="tsdae", hold_out=0))
+    folder = shutil.copytree(folders("bert"), tmp_path / "encoders" / "new")
+
+    def fail(done: float, total: float, activity: str) -> None:  # noqa: ARG001
+        if "encoder, fold" in activity:
+            raise StorageFailed("the disk is full")
+
+    with pytest.raises(StorageFailed, match="the disk is full"):
+        judge(adaptation, [TrainedEncoder(adaptation.trainings[-1], folder, None)], notify=lambda _: None, on_work=fail)
+    assert not (folder / VERDICT_FILE).exists()
