@@ -141,16 +141,14 @@ def _read_texts(corpus: "CorpusTable", store: "FeatureStore", options: ExplainOp
 
 def show_explanation(explanation: "Explanation", top: int) -> None:
     """Print a document's labels, its strongest evidence, and its highlighted text."""
-    from stages.report.formatting import replace_unprintable
-
     predicted = ", ".join(explanation.predicted_labels) or "none"
     true = "unlabeled" if explanation.true_labels is None else ", ".join(explanation.true_labels) or "none"
     probabilities = ", ".join(f"{name} {share:.3f}" for name, share in explanation.probabilities[:3])
-    show(replace_unprintable(f"{explanation.id}: labeled {true}, predicted {predicted} ({probabilities})"))
+    show(f"{explanation.id}: labeled {true}, predicted {predicted} ({probabilities})")
     if explanation.attributions:
-        show(replace_unprintable(f"{explanation.title}\n  {explanation.meaning}"))
+        show(f"{explanation.title}\n  {explanation.meaning}")
         if explanation.summary_without_strongest:
-            show(replace_unprintable(f"  {explanation.summary_without_strongest}"))
+            show(f"  {explanation.summary_without_strongest}")
         positive, negative = explanation.strongest(top)
         strongest = [*positive, *reversed(negative)]
         unit = "tokens" if explanation.is_decoded else "text"
