@@ -120,7 +120,7 @@ class LocalStorage:
 
 
 def _open_to_lock(path: Path) -> BinaryIO:
-    """Open a file for writing, because NFS locks no other; but of a store that users share, one of them has the files."""
+    """Open a file for writing, because NFS locks no other, or for reading if it is that of another user."""
     try:
         return path.open("r+b")
     except PermissionError:

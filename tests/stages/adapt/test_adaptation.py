@@ -297,7 +297,7 @@ def test_a_disk_that_is_full_is_an_error_and_no_verdict(tmp_path: Path, folders:
     adaptation = Adaptation(request(tmp_path, folders("bert"), [*TRAIN, *TEST], method="tsdae", hold_out=0))
     folder = shutil.copytree(folders("bert"), tmp_path / "encoders" / "new")
 
-    def fail(done: float, total: float, activity: str) -> None:  # noqa: ARG001
+    def fail(done: float, total: float, activity: str) -> None:
         if "encoder, fold" in activity:
             raise StorageFailed("the disk is full")
 
