@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commandline.options import STORE, json_option, receives, stores_option
-from commandline.output import bytes_progress, download, note, progress, say, show_json, table
+from commandline.output import bytes_progress, download, note, progress, say, show, show_json, table
 from commandline.source_options import SourceOptions, source_options
 from data.errors import CallError
 from data.text_format import format_bytes, join_names, plural
@@ -80,9 +80,7 @@ def verify(options: StoreOptions) -> None:
     if options.as_json:
         show_json({"store": str(store.location), "wrong": problems})
     else:
-        click.echo(
-            "\n".join(problems) or f"{store.location}: all shards are intact, {len(store.shard_names()):,} in total."
-        )
+        show("\n".join(problems) or f"{store.location}: all shards are intact, {len(store.shard_names()):,} in total.")
     if problems:
         raise click.exceptions.Exit(1)
 
@@ -103,16 +101,16 @@ def repair(options: StoreOptions) -> None:
         show_json({"store": str(store.location), **result.to_json()})
         return
     for shard in result.quarantined:
-        click.echo(f"{shard.path.name} was moved to {store.location / 'quarantine'}: {shard.problem}")
+        show(f"{shard.path.name} was moved to {store.location / 'quarantine'}: {shard.problem}")
     for missing in result.missing:
-        click.echo(missing.message)
+        show(missing.message)
         if missing.ids:
             hint = " (--json names all)" if len(missing.ids) > MOST_NAMES else ""
-            click.echo(f"  {join_names(missing.ids, MOST_NAMES, quoted=False)}{hint}")
+            show(f"  {join_names(missing.ids, MOST_NAMES, quoted=False)}{hint}")
     if result.removed_temporary_files:
         note(f"{plural(result.removed_temporary_files, 'temporary file')} of processes that died: removed.")
     if not result.quarantined:
-        click.echo(f"{store.location}: nothing to repair, all shards are intact.")
+        show(f"{store.location}: nothing to repair, all shards are intact.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +205,7 @@ def label(options: LabelOptions) -> None:
     others = f"; {result.missing:,} documents that are not in {options.file} keep theirs" if result.missing else ""
     attached = f"the taxonomy of {options.taxonomy} is attached" if options.taxonomy else ""
     replaced = f"{changed} changed{others}" if options.file or any(result.changed.values()) else ""
-    click.echo(f"{result.corpus}: {'; '.join(filter(None, (replaced, attached)))}.")
+    show(f"{result.corpus}: {'; '.join(filter(None, (replaced, attached)))}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +252,7 @@ def export(options: ExportOptions) -> None:
     if options.as_json:
         show_json({"store": str(store.location), "file": str(output), "documents": documents})
     else:
-        click.echo(f"{output}: {documents:,} documents of {store.location}, {format_bytes(output.stat().st_size)}.")
+        show(f"{output}: {documents:,} documents of {store.location}, {format_bytes(output.stat().st_size)}.")
 
 
 def _rewrite(store: "FeatureStore", plan: "CompactionPlan", options: RewriteOptions) -> None:
@@ -267,7 +265,7 @@ def _rewrite(store: "FeatureStore", plan: "CompactionPlan", options: RewriteOpti
         show_json({"store": str(store.location), "dry_run": options.dry_run, **plan.to_json()})
         return
     removed, became = ("would be", "would become") if options.dry_run else ("were", "became")
-    click.echo(
+    show(
         f"{store.location}: {plan.unreferenced:,} documents that no corpus refers to and {plan.duplicates:,} "
         f"duplicates {removed} removed, about {format_bytes(plan.freed_bytes)}; "
         f"{plural(plan.shards, 'shard')} {became} {plan.shards_after:,}."

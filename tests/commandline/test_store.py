@@ -59,6 +59,14 @@ def test_repair_moves_the_damaged_shard_and_names_its_documents(embedonce: Run, 
     assert len(json.loads(again.out)["missing"]["made"]) == 1200 and json.loads(again.out)["quarantined"] == []
 
 
+def test_an_id_of_a_foreign_store_is_not_obeyed_by_the_terminal(embedonce: Run, store: Path) -> None:
+    table = store / "corpora" / "made.csv"
+    table.write_text(table.read_text().replace("d0,", "d\x1b[2J,", 1))
+    flip_a_byte(next((store / "shards").iterdir()))
+    shown = embedonce("store", "repair", store)
+    assert r"  d\x1b[2J, d1, d2" in shown.out and "\x1b" not in shown.out
+
+
 def test_a_dry_run_says_what_would_go_and_leaves_it(embedonce: Run, store: Path) -> None:
     table = store / "corpora" / "made.csv"
     table.write_text("\n".join(table.read_text().splitlines()[:1001]) + "\n")
