@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MOST_NAMES = 10  # documents that are named on the screen; --json names all
 
 folder_argument = click.argument("folder", required=False, type=STORE)
-store_option = click.option("--store", "folder", type=STORE, help="The feature store.  [the newest in --stores]")
+store_option = click.option(
+    "--store", "folder", type=STORE, help="The feature store.  [the newest in --stores that has --corpus]"
+)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would be done; change nothing.")
 
 
