@@ -128,7 +128,7 @@ class DecideOptions(ObjectiveOptions, UndecidedOptions):
 @click.option("--store", type=STORE, help="For --other: the run's feature store.  [the run's own, in --stores]")
 @stores_option
 @runs_option
-@click.option("--output", type=NewFile(), help="For SCORES.csv: write the predictions as CSV.")
+@click.option("--output", type=NewFile(replaces=False), help="For SCORES.csv: write the predictions as CSV.")
 @json_option
 @receives(DecideOptions)
 def decide(options: DecideOptions) -> None:
@@ -193,8 +193,6 @@ def _decide_table(options: DecideOptions) -> None:
 
     of_runs = ("unlabelled", "encoder", "trust_remote_code", "device", "store", "stores_folder")
     refuse_unused(of_runs, "for a run, which has a head and features, and not for a table")
-    if options.output is not None and options.output.exists():
-        raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     scores = ScoreTable.read(options.run)
     with progress("deciding") as bar:
         bar(0, 1, f"choosing the decision on {options.run}")

@@ -57,21 +57,28 @@ def combine_options(*decorators: Decorator) -> Decorator:
 
 
 class NewFile(click.Path):
-    """A file to write. Its folder must exist and be writable, which is checked before the work and not after it."""
+    """A file to write. Its folder must exist and be writable, which is checked before the work and not after it.
 
-    def __init__(self) -> None:
+    replaces: whether it may take the place of a file.
+    """
+
+    def __init__(self, *, replaces: bool = True) -> None:
         super().__init__(path_type=Path, dir_okay=False)
+        self.replaces = replaces
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path. Fails as click's own types do if its folder is missing."""
+        """Return the path. Fails as click's own types do if its folder is missing, or it exists and may not."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.parent.is_dir():
             self.fail(f"there is no folder {path.parent}. Make it, or name another file.", param, ctx)
         check_writable(path.parent)
         try:
-            path.exists()
+            exists = path.exists()
         except OSError as error:  # a name that is too long
             self.fail(f"{path}: {error.strerror}. Name another file.", param, ctx)
+        if exists and not self.replaces:
+            option = "file" if param is None else param.opts[0]
+            raise CallError(f"{path} exists already. Name another {option}, or remove it.")
         return path
 
 

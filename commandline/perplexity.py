@@ -18,7 +18,6 @@ from commandline.options import (
 )
 from commandline.output import note, note_waiting_for_stdin, open_output, progress, say, show_json, table
 from commandline.source_options import SourceOptions, describe_source, source_options
-from data.errors import CallError
 from data.text_format import format_duration, plural
 
 if TYPE_CHECKING:
@@ -93,7 +92,9 @@ class PerplexityOptions(SourceOptions):
     type=click.IntRange(1),
     help="Tokens per window, without special tokens.  [510, or fewer if the encoder is shorter]",
 )
-@click.option("--per-document", type=NewFile(), metavar="FILE", help="Also write the value of each document as CSV.")
+@click.option(
+    "--per-document", type=NewFile(replaces=False), metavar="FILE", help="Also write the value of each document as CSV."
+)
 @source_options
 @click.option(
     "--precision",
@@ -123,8 +124,6 @@ def perplexity(options: PerplexityOptions) -> None:
     from stages.adapt.masked_language_model import check_masked_encoder
     from stages.adapt.perplexity import read_documents
 
-    if options.per_document is not None and options.per_document.exists():
-        raise CallError(f"{options.per_document} exists already. Name another --per-document, or remove it.")
     origin = describe_origin("source", "the example corpus")
     say(f"Pseudo-perplexity of {options.model} on {describe_source(options.source, options.files)}{origin}.")
     check_masked_encoder(options.model, options.revision, trust=options.trust_remote_code)

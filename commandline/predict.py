@@ -39,7 +39,7 @@ class PredictOptions(TextOptions):
 @click.option(
     "--encoder", multiple=True, help="Where the run's encoder is now, if it has moved; repeat it, once per store."
 )
-@click.option("--output", type=NewFile(), help="File to write.  [standard output]")
+@click.option("--output", type=NewFile(replaces=False), help="File to write.  [standard output]")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line instead of CSV.")
 @click.option(
     "--top",
@@ -80,8 +80,6 @@ def predict(options: PredictOptions) -> None:
     columns = (
         ProbabilityColumns(labels, options.top) if options.top or options.every else ProbabilityColumns.choose(labels)
     )
-    if options.output is not None and options.output.exists():
-        raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
     note_waiting_for_stdin(options.file)
     corpus = read_new_text(run, options.file, replace(options.text_spec, id=options.id_, files=options.files or None))
     for sentence in corpus.notes:

@@ -51,7 +51,7 @@ class TaxonomyOptions(SourceOptions):
 @click.option("--run", metavar="RUN", help="Draw F1 of each node and where the predictions of RUN leave the true path.")
 @click.option("--all", "every", is_flag=True, help="With --run: also draw nodes without mistakes.")
 @click.option("--suggest", metavar="RUN", help="Propose a taxonomy for the flat labels of RUN, from its confusions.")
-@click.option("--output", type=NewFile(), help="Also write the taxonomy as an edge file: child, parent.")
+@click.option("--output", type=NewFile(replaces=False), help="Also write the taxonomy as an edge file: child, parent.")
 @click.option("--store", type=STORE, help="A feature store.  [the newest in --stores that has --corpus]")
 @stores_option
 @click.option("--corpus", help="Name of a corpus in the store.  [its only one]")
@@ -94,8 +94,6 @@ def _check(options: TaxonomyOptions) -> None:
         raise CallError("--all is for --run: otherwise all nodes are drawn. Remove it.")
     if options.output is not None and options.run is not None:
         raise CallError("--output writes a taxonomy, not the mistakes of --run. Remove it, or use --json.")
-    if options.output is not None and options.output.exists():
-        raise CallError(f"{options.output} exists already. Name another --output, or remove it.")
 
 
 def _show_run(name: str, options: TaxonomyOptions) -> None:
