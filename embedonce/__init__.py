@@ -26,9 +26,9 @@ except ModuleNotFoundError as error:
 
 check_packages()
 
-from stages.interactive.comparison import Comparison  # noqa: E402
+from stages.interactive.comparison import Comparison  # noqa: E402 - after the check
 from stages.interactive.corpus import EmbeddedCorpus, TrainingSplit  # noqa: E402
-from stages.interactive.parameters import names_parameters  # noqa: E402 - after the check
+from stages.interactive.parameters import names_parameters  # noqa: E402
 from stages.interactive.progress_bar import progress_bar  # noqa: E402
 from stages.interactive.run import Run  # noqa: E402
 
