@@ -139,7 +139,7 @@ class EmbedReport:
         verb, possessive = ("consists", "its") if self.mostly_unknown == 1 else ("consist", "their")
         return (
             f"{plural(self.mostly_unknown, 'text')} {verb} mostly of words that the encoder does not know, so "
-            f"{possessive} vectors say little: choose a --model for {possessive} language and script."
+            f"{possessive} vectors say little. Another --model may know {possessive} language and script."
         )
 
     def _describe_dropped(self) -> str:
