@@ -87,6 +87,12 @@ class LogisticLoss:
             return np.array([np.vdot(first, second)])
         return np.asarray(np.einsum("ij,ij->j", first, second))
 
+    def at_zero(self) -> Floats:
+        """The objective of each problem if all parameters are zero: (1,) or (labels,)."""
+        if self.is_multinomial:
+            return np.array([self.weight.sum(dtype=np.float64) * np.log(self.y.max() + 1)])
+        return np.asarray(self.weight.sum(axis=0, dtype=np.float64) * np.log(2))
+
     def evaluate(self, theta: Floats) -> tuple[Floats, Floats, Floats]:
         """The objective of each problem, the gradient (features + 1, labels), and the curvature c_k (labels,)."""
         scaling, labels = self.scaling, theta.shape[1]

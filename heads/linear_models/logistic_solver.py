@@ -81,7 +81,8 @@ def minimize_logistic_loss(
         C: inverse of the regularization strength.
         max_iter: highest number of passes over the documents.
         standardizer: what the penalty sees; None penalizes coefficients of the features as they are.
-        start: coefficients and intercepts of a similar problem, of raw features; None starts at zero.
+        start: coefficients and intercepts of a similar problem, of raw features; None starts at zero, and so does a
+            problem whose start is worse than zero.
         tolerance: relative difference to the minimum of the loss, in float32 products at least about 1e-7.
 
     Returns:
@@ -148,6 +149,10 @@ class _Search:
         self.problem, self.basis, self.tolerance = problem, basis, tolerance
         self.theta = theta
         self.value, self.gradient, self.curvature = problem.evaluate(theta)
+        is_worse = ~(self.value <= problem.at_zero())
+        if theta.any() and is_worse.any():
+            self.theta = np.where(is_worse, 0.0, theta)
+            self.value, self.gradient, self.curvature = problem.evaluate(self.theta)
         # changes of theta and of the gradient, and the inverse of their product; 0 for a problem that did not move
         self.pairs: deque[tuple[Floats, Floats, Floats]] = deque(maxlen=HISTORY)
         self.direction = self._direction()

@@ -9,11 +9,18 @@ from numpy.typing import NDArray
 __all__ = ["Standardizer"]
 
 FITTED = 1024  # documents whose moments are computed at a time, in a core's cache
+LEAST = (
+    1e-6  # deviation; vectors in float16 are rounded to multiples of 6e-8 near zero, and encoders have dead dimensions
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """Weighted mean and standard deviation of each feature, float64 (dims,); that of a constant feature is 1."""
+    """Weighted mean and standard deviation of each feature, float64 (dims,).
+
+    A feature that is constant but for rounding has deviation 1: scaled up, its rounding could outweigh all other
+    features in the scores of a new document.
+    """
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
@@ -33,8 +40,7 @@ class Standardizer:
             sums += share[rows] @ shifted
             squares += share[rows] @ np.square(shifted, out=shifted)
         mean, deviation = first + sums, np.sqrt(np.maximum(squares - sums**2, 0))
-        # a constant differs from its mean by rounding, which must not be scaled up to 1
-        varies = deviation > 1e-9 * np.abs(mean)
+        varies = deviation > np.maximum(LEAST, 1e-9 * np.abs(mean))
         is_encoded = np.arange(len(mean)) >= len(mean) - encoded
         return cls(np.where(is_encoded, 0.0, mean), np.where(varies & ~is_encoded, deviation, 1.0))
 

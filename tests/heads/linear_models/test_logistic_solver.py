@@ -159,6 +159,13 @@ def test_a_fit_from_the_solution_of_other_documents_has_the_solution_of_a_fit_fr
     np.testing.assert_allclose(_probabilities(problem, warm), _probabilities(problem, cold), atol=1e-4)
 
 
+@pytest.mark.parametrize("problem", [collinear_classes(), labels_of_their_own()], ids=["multinomial", "binary"])
+def test_a_start_that_is_worse_than_zero_is_not_used(problem: Problem) -> None:
+    cold = problem.solve(tolerance=1e-5)
+    warm = problem.solve(tolerance=1e-5, start=(1e9 * (1 + cold.coefficients), cold.intercepts))
+    np.testing.assert_allclose(warm.coefficients, cold.coefficients, atol=1e-9)
+
+
 def test_a_fit_from_its_own_solution_needs_one_pass() -> None:
     problem = collinear_classes()
     solution = problem.solve(tolerance=1e-7)
