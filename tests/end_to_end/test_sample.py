@@ -103,7 +103,7 @@ def test_a_streamed_corpus_has_the_sample_of_one_in_memory(
 def test_python_has_the_same_sample(embedonce: Run, call: list[str]) -> None:
     embedonce(*call, "--sample", "60")
     corpus = interface.embed("news.csv", model=call[-1], sample=60, progress=False)
-    assert (corpus.name, len(corpus), corpus.notes[0]) == ("news-sample60", 60, NOTE)
+    assert (corpus.name, len(corpus), corpus.notes[0]) == ("news-sample60", 60, NOTE.replace("--sample", "`sample`"))
     assert corpus.table == store().corpus("news-sample60")
     whole = interface.embed("news.csv", model=call[-1], sample=1000, progress=False)
     assert (whole.name, len(whole)) == ("news", 240)

@@ -129,7 +129,7 @@ def test_a_python_user_decides_and_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "message"), [({"sets_per_label": True}, "--label-sets"), ({"false_alarms": 0.1}, "--other")]
+    ("option", "message"), [({"sets_per_label": True}, "`label_sets`"), ({"false_alarms": 0.1}, "`other`")]
 )
 def test_options_that_go_with_another_are_refused_without_it_in_python(
     tmp_path: Path, option: dict[str, Any], message: str
