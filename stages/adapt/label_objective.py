@@ -15,6 +15,7 @@ from data.target import Target
 from heads.training.samplers import sample_documents
 from heads.training.supcon_loss import contrastive_loss, label_similarity
 from stages.adapt.objective import Epoch, Integers, Objective, pad_windows
+from stages.adapt.sentence_objectives import EncoderInBands
 from stages.adapt.windows import TrainingWindows
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def supervised_objective(model: "SentenceTransformer", windows: TrainingWindows,
         return {"features": batch, "labels": torch.from_numpy(nodes[windows.document[np.asarray(numbers)]])}
 
     encoder = model.transformers_model
-    return Objective(SupervisedContrastiveLoss(model), encoder, encoder, collate)
+    return Objective(SupervisedContrastiveLoss(EncoderInBands(model)), encoder, encoder, collate)
 
 
 def label_batches(windows: TrainingWindows, target: Target) -> Epoch:

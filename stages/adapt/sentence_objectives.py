@@ -15,7 +15,9 @@ import torch
 from torch import nn
 
 from stages.adapt.objective import Collate, Integers, Objective, pad_windows
+from stages.adapt.training_defaults import POSITIONS
 from stages.adapt.windows import TrainingWindows
+from stages.embed.batching.token_batches import split_into_batches
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.network.torch_network import add_global_attention
 
@@ -36,6 +38,30 @@ class SentenceLoss(nn.Module):
     def forward(self, features: list[dict[str, torch.Tensor]], labels: torch.Tensor | None = None) -> dict[str, Any]:
         """The loss of a batch. features: one batch of windows per input of the loss; labels: what the loss takes."""
         return {"loss": self.loss([dict(each) for each in features], labels)}
+
+
+class EncoderInBands(nn.Module):
+    """An encoder that reads windows of similar length together: contrastive losses compare windows of any length.
+
+    Args:
+        model: What `load_sentence_encoder` returns.
+    """
+
+    def __init__(self, model: "SentenceTransformer") -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Encode a batch. features: what `pad_windows` returns. Returns "sentence_embedding", (windows, dim)."""
+        lengths = features["attention_mask"].sum(dim=1).cpu().numpy()
+        bands = list(split_into_batches(lengths, POSITIONS[features["input_ids"].device.type]))
+        vectors = []
+        for band in bands:
+            rows, longest = torch.from_numpy(band), int(lengths[band].max())
+            read = {name: values[rows, :longest] for name, values in features.items()}
+            vectors.append(self.model(read)["sentence_embedding"])
+        order = torch.from_numpy(np.argsort(np.concatenate(bands), kind="stable"))
+        return {"sentence_embedding": torch.cat(vectors)[order]}
 
 
 def load_sentence_encoder(folder: Path, pooling: str, positions: int) -> "SentenceTransformer":
@@ -92,7 +118,8 @@ def simcse_objective(model: "SentenceTransformer", windows: TrainingWindows) -> 
     with silence_transformers():
         from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-        loss = MultipleNegativesRankingLoss(model, scale=SIMCSE_SCALE)
+        encoder: Any = EncoderInBands(model)  # the loss calls it, and asks for nothing else
+        loss = MultipleNegativesRankingLoss(encoder, scale=SIMCSE_SCALE)
 
     def collate(numbers: Sequence[int], _rng: np.random.Generator) -> dict[str, Any]:
         batch = pad_windows([windows.tokens(number)[0] for number in numbers], windows)

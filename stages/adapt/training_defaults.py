@@ -1,4 +1,4 @@
-"""What `adapt` and `finetune` have in common: the default learning rate, and LoRA."""
+"""What `adapt` and `finetune` have in common: the default learning rate, LoRA, and how much is read at once."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from peft import PeftModel
 
-__all__ = ["DefaultLearningRate", "add_lora"]
+__all__ = ["POSITIONS", "DefaultLearningRate", "add_lora"]
+
+# positions that are read at once, by type of device; the caches of a CPU hold a few thousand
+POSITIONS = {"cpu": 4_096, "mps": 16_384, "cuda": 65_536}
 
 # Hu et al. 2022 (arXiv 2106.09685): rank and scale of their GLUE experiments, on every linear layer
 LORA_RANK, LORA_ALPHA, LORA_DROPOUT = 8, 16, 0.1

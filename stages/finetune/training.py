@@ -21,6 +21,7 @@ from heads.training.losses import Losses
 from heads.training.network_head import seeded
 from heads.training.optimizers import learning_rate_factor
 from heads.training.samplers import EpochBatches
+from stages.adapt.training_defaults import POSITIONS
 from stages.embed.encoder.encoder import Encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.checkpoint import read_config
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainedFold", "Training"]
 
 MAX_GRAD_NORM = 1.0
-# positions that are read at once; the caches of a CPU hold a few thousand
-POSITIONS = {"cpu": 4_096, "mps": 16_384, "cuda": 65_536}
 
 
 @dataclass(frozen=True, eq=False)
