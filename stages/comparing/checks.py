@@ -14,6 +14,7 @@ from stages.comparing.data_checks import (
     check_baseline,
     check_calibration,
     check_duplicates,
+    check_groups,
     check_rare_labels,
     find_baseline,
     missing_baseline,
@@ -61,12 +62,14 @@ def check_runs(
     """
     of_labels = MACRO_F1 if metric.needs == "probabilities" else metric
     first, baseline = selected[0], find_baseline(selected, metric)
+    known = {run.name: _scored(run, predictions[run.name]) for run in selected}
+    groups = check_groups(first, known[first.name])
     found = [
         _check("", "rare labels", check_rare_labels(first, of_labels)),
         _check("", "duplicates", check_duplicates(first)),
+        _check("", "groups", groups),
         _check("", "baseline", missing_baseline(first) if baseline is None else None),
     ]
-    known = {run.name: _scored(run, predictions[run.name]) for run in selected}
     if baseline is not None:
         of_baseline = known.get(baseline.name) or _scored(baseline, baseline.predictions())
         paired = differences if baseline.name == first.name else {}
@@ -78,8 +81,9 @@ def check_runs(
             found.append(_check(run.name, "baseline", against))
         found.append(_check(run.name, "fit", check_fit(run, first, differences.get(run.name))))
         if origins[row] not in origins[:row]:  # these are about a head, which all decisions on its scores share
+            if groups is None:  # else folds differ by their groups
+                found.append(_check(run.name, "folds", check_folds(run, scored, of_labels, len({*origins}))))
             found += [
-                _check(run.name, "folds", check_folds(run, scored, of_labels, len({*origins}))),
                 _check(run.name, "search", check_edges(run)),
                 _check(run.name, "views", check_views(run, margin)),
             ]

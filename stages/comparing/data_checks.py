@@ -1,14 +1,17 @@
-"""Checks of documents and probabilities: rare labels, duplicates across splits, calibration, and the baseline."""
+"""Checks of documents and probabilities: rare labels, duplicates, groups, calibration, and the baseline."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.text_format import join_names, plural
 from heads.evaluation.bootstrap import ConfidenceInterval
 from heads.evaluation.confusion_counts import ConfusionCounts
-from heads.evaluation.document_measures import measure_documents
+from heads.evaluation.document_measures import is_right, measure_documents
 from heads.evaluation.jackknife import difference_error
 from heads.evaluation.metrics import Metric
 from heads.evaluation.paired import paired_differences
@@ -24,6 +27,7 @@ __all__ = [
     "check_baseline",
     "check_calibration",
     "check_duplicates",
+    "check_groups",
     "check_rare_labels",
     "find_baseline",
     "missing_baseline",
@@ -31,6 +35,8 @@ __all__ = [
 
 # with n documents, the exact 95 % interval of a recall includes 1/2 whatever their predictions, if 2 * 0.5^n > 0.05
 FEW = 5
+SHUFFLES = 200
+WIDER = 1.1  # a standard error that is larger by less than a tenth changes no conclusion
 BASELINE, BASELINE_KIND = "tfidf", "svm"
 
 
@@ -106,6 +112,51 @@ def _duplicates_step(record: runs.Record, split: str) -> str:
     if record.spec.get("split") and not record.spec.get("group"):  # a split that is drawn keeps groups, or equal texts
         return "Draw a split that keeps equal texts together, and fit again: embed with --split ''."
     return f"Remove these texts from the training split or from the {split} split, embed again, and fit again."
+
+
+def check_groups(run: runs.Run, predictions: Predictions) -> Advice | None:
+    """Whether documents of one group are right or wrong together, so that confidence intervals are too narrow.
+
+    The standard error of the accuracy is computed from the sums of groups (Liang & Zeger 1986, Longitudinal data
+    analysis using generalized linear models), and compared with that of groups of the same sizes drawn at random.
+
+    Args:
+        run: any run on the documents.
+        predictions: those that rank it.
+
+    Returns:
+        What was found; None if the standard error is less than a tenth larger than that of independent documents, or
+        no larger than the 97.5 % quantile of random groups.
+    """
+    groups = run.groups()
+    if len(groups) != len(predictions.ids):
+        return None
+    right = is_right(predictions.truth, predictions.predicted)
+    if predictions.predicted.ndim == 1:  # a document that is left undecided is not wrong
+        decided = predictions.predicted >= 0
+        groups, right = groups[decided], right[decided]
+    _, group_of = np.unique(groups, return_inverse=True)
+    random, count = np.random.default_rng(run.record.seed), int(group_of.max(initial=-1)) + 1
+    ratio = _error_ratio(right, group_of)
+    if count == len(right) or ratio < WIDER:
+        return None
+    by_chance = [_error_ratio(random.permutation(right), group_of) for _ in range(SHUFFLES)]
+    if ratio <= np.quantile(by_chance, 0.975):
+        return None
+    return Advice(
+        "Documents of one group are right or wrong together",
+        f": the standard error of the accuracy of these {len(right):,} documents in {plural(count, 'group')} is "
+        f"{ratio:.1f} times that of independent documents, so confidence intervals are too narrow and p-values too "
+        "small.",
+        f"Read intervals as {ratio:.1f} times as wide, and add documents of new groups.",
+    )
+
+
+def _error_ratio(right: NDArray[np.bool_], group_of: NDArray[np.int64]) -> float:
+    """The standard error of the share of right documents by groups, over that of independent documents."""
+    residual = right - right.mean() if len(right) else np.zeros(0)
+    sums = np.bincount(group_of, weights=residual)
+    return sqrt((sums @ sums) / (residual @ residual)) if residual.any() else 0.0
 
 
 def check_calibration(run: runs.Run, predictions: Predictions, margin: float = MARGIN) -> Advice | None:

@@ -56,7 +56,7 @@ def _read_folder(folder: Path, filters: Sequence[RunFilter], notify: Notify) -> 
     found = runs.runs_in(folder, "decision", notify=left_out.append)
     if found and filters:
         found = select_matching(found, filters)
-    found = runs.readable(found, "scorecard", "predictions", "scores", notify=left_out.append)
+    found = runs.readable(found, "scorecard", "predictions", "scores", "groups", notify=left_out.append)
     if not found and left_out:
         raise RunDamaged(f"{folder} holds no run that can be read. {left_out[-1]}")
     if not found:

@@ -25,6 +25,7 @@ from stages.comparing.data_checks import (
     check_baseline,
     check_calibration,
     check_duplicates,
+    check_groups,
     check_rare_labels,
     find_baseline,
 )
@@ -50,12 +51,16 @@ class Made(runs.Run):
     planted: Predictions
     planted_folds: NDArray[np.int32] | None
     cards: Any
+    planted_groups: NDArray[np.int64] | None = None
 
     def predictions(self) -> Predictions:
         return self.planted
 
     def folds(self) -> NDArray[np.int32] | None:
         return self.planted_folds
+
+    def groups(self) -> NDArray[np.int64]:
+        return np.arange(len(self.planted.ids)) if self.planted_groups is None else self.planted_groups
 
     @cached_property
     def scorecards(self) -> dict[str, Scorecard]:
@@ -245,6 +250,22 @@ def test_duplicates_are_reported_if_they_may_change_the_accuracy_by_more_than_ch
         assert "Remove these texts" in found(check_duplicates(replace(run, record=replace(run.record, spec=spec))))[1]
     few = make_run(fitted, duplicates={"test": 1, "validation": 1_100}, cards=cards)
     assert check_duplicates(few) is None and check_duplicates(make_run(fitted, cards=cards)) is None
+
+
+def test_documents_that_are_right_or_wrong_with_their_group_are_reported(fitted: runs.Run) -> None:
+    random = np.random.default_rng(0)
+    truth, groups = np.zeros(600, dtype=np.int64), np.arange(600) // 6
+
+    def advice(wrong: NDArray[np.bool_], groups: NDArray[np.int64] = groups) -> Advice | None:
+        run = replace(make_run(fitted, truth, wrong.astype(np.int64)), planted_groups=groups)
+        return check_groups(run, run.predictions())
+
+    wrong_groups = np.repeat(random.random(100) < 0.3, 6)  # the standard error of 100 documents, not of 600
+    sentence, _ = found(advice(wrong_groups))
+    assert "these 600 documents in 100 groups is 2.4 times that of independent documents" in sentence
+    assert advice(wrong_groups, np.arange(600)) is None
+    assert advice(np.zeros(600, dtype=bool)) is None
+    assert sum(advice(random.random(600) < 0.3) is not None for _ in range(100)) <= 6
 
 
 def with_probabilities(fitted: runs.Run, random: np.random.Generator, power: float) -> Made:
