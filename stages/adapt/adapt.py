@@ -245,7 +245,8 @@ class Adaptation:
             steps=plan.steps,
             seed=plan.seed,
         )
-        return Schedule(batches, plan.resolved_lr(self.encoder.dim), plan.seed, plan.device, plan.train)
+        positions = max(len(batch) * int(windows.lengths[batch].max()) for batch in batches)
+        return Schedule(batches, plan.resolved_lr(self.encoder.dim), plan.seed, plan.device, plan.train, positions)
 
     def objective(self, training: Training) -> Objective:
         """Load the network and make the objective of the method."""

@@ -11,7 +11,7 @@ import torch
 from data.text_format import format_bytes, format_duration, plural
 from stages.adapt.adapt import Adaptation
 from stages.adapt.memory import divide_until_they_fit, peak_memory
-from stages.adapt.training import PlannedBatches, Schedule, choose_parameters, quiet, training_precision
+from stages.adapt.training import PlannedBatches, Schedule, choose_parameters, first_parts, quiet, training_precision
 from stages.embed.model_files.checkpoint import checkpoint_files
 from stages.embed.network.torch_network import resolve_device
 from stages.embed.pipeline.estimate import estimate
@@ -121,7 +121,10 @@ def time_steps(objective: "Objective", schedule: Schedule, device: str) -> float
     with quiet():
         choose_parameters(objective, schedule.train)
     seconds, _ = divide_until_they_fit(
-        lambda parts: _time_steps(objective, schedule, device, parts), max(map(len, schedule.batches)), device
+        lambda parts: _time_steps(objective, schedule, device, parts),
+        max(map(len, schedule.batches)),
+        device,
+        first_parts(objective, schedule, device),
     )
     return seconds
 

@@ -55,7 +55,8 @@ def masked_token_objective(
         ids, labels = collator.torch_mask_tokens(batch["input_ids"].clone(), is_special, offsets)
         return batch | {"input_ids": ids, "labels": labels}
 
-    return Objective(model, model.encoder, model.network, collate)
+    tokens = model.network.get_input_embeddings().weight.shape[0]
+    return Objective(model, model.encoder, model.network, collate, MASKED_SHARE * tokens)
 
 
 def _word_offsets(rows: Sequence[Integers], first: int, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

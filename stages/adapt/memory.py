@@ -12,13 +12,16 @@ from stages.embed.batching.budget import empty_gpu_cache, is_out_of_memory
 Result = TypeVar("Result")
 
 
-def divide_until_they_fit(attempt: Callable[[int], Result], largest: int, device: str) -> tuple[Result, int]:
-    """Try with whole batches, then with twice as many parts of each whenever memory runs out.
+def divide_until_they_fit(
+    attempt: Callable[[int], Result], largest: int, device: str, parts: int = 1
+) -> tuple[Result, int]:
+    """Try with batches in some parts, then with twice as many whenever memory runs out.
 
     Args:
         attempt: Called with the number of parts that each batch is divided into.
         largest: The size of the largest batch.
         device: For the message.
+        parts: How many parts to begin with.
 
     Returns:
         What `attempt` returned, and the number of parts.
@@ -26,7 +29,6 @@ def divide_until_they_fit(attempt: Callable[[int], Result], largest: int, device
     Raises:
         EmbedOnceError: Two windows do not fit into memory.
     """
-    parts = 1
     while True:
         try:
             return attempt(parts), parts

@@ -37,12 +37,15 @@ class Objective:
         encoder: The encoder in it, whose parameters are adapted.
         saved: What is saved: the encoder, perhaps with its own head.
         collate: The numbers of a batch and a generator -> the arguments of `network`, tensors on the CPU.
+        logits_per_position: How many numbers the loss has at each position; None if it compares the windows of a batch,
+            so that these have to be read together.
     """
 
     network: "nn.Module"
     encoder: "PreTrainedModel"
     saved: "PreTrainedModel"
     collate: Collate
+    logits_per_position: float | None = None
 
 
 def pad_windows(rows: Sequence[Integers], windows: TrainingWindows) -> dict[str, torch.Tensor]:

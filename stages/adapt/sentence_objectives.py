@@ -7,6 +7,7 @@ other than to those of the other windows in the batch.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,8 @@ def tsdae_objective(model: "SentenceTransformer", windows: TrainingWindows) -> O
         damaged = pad_windows([delete_words(ids, words, rng) for ids, words in rows], windows)
         return {"features": [damaged, pad_windows([ids for ids, _ in rows], windows)]}
 
-    return _objective(model, loss, collate)
+    tokens = model.transformers_model.get_input_embeddings().weight.shape[0]
+    return replace(_objective(model, loss, collate), logits_per_position=tokens)
 
 
 def delete_words(ids: Integers, words: Integers, rng: np.random.Generator) -> Integers:

@@ -24,7 +24,7 @@ from data.text_format import format_duration, plural
 from stages.adapt.memory import divide_until_they_fit, peak_memory
 from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
-from stages.adapt.training_defaults import add_lora
+from stages.adapt.training_defaults import POSITIONS, add_lora
 from stages.embed.batching.budget import empty_gpu_cache
 from stages.embed.model_files.log_silencing import silence_transformers
 from stages.embed.network.torch_network import resolve_device
@@ -38,17 +38,22 @@ if TYPE_CHECKING:
 WARMUP_SHARE = 0.1  # of the steps
 WEIGHT_DECAY = 0.01
 MAX_GRADIENT_NORM = 1.0
+MAX_LOGITS = 2**28  # 1 GB
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train. batches: of each step, the numbers of its windows."""
+    """How to train.
+
+    batches: of each step, the numbers of its windows. positions: of the largest batch, padding included.
+    """
 
     batches: list[Integers]
     lr: float
     seed: int
     device: str
     train: Train
+    positions: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,17 +131,30 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
             _restore(objective.network, initial)  # another attempt may have done steps since the last checkpoint
             return _train(objective, schedule, parts, folder, device, progress)
 
-        resumed_at, parts = divide_until_they_fit(attempt, max(map(len, schedule.batches)), device)
+        first = first_parts(objective, schedule, device)
+        resumed_at, parts = divide_until_they_fit(attempt, max(map(len, schedule.batches)), device, first)
         empty_gpu_cache()
         merge()
     return TrainingReport(
         steps=len(schedule.batches),
         seconds=time.perf_counter() - started,
         precision=training_precision(device),
-        halvings=int(math.log2(parts)),
+        halvings=int(math.log2(parts / first)),
         resumed_at=resumed_at,
         peak_memory=peak_memory(device),
     )
+
+
+def first_parts(objective: Objective, schedule: Schedule, device: str) -> int:
+    """How many parts the batches are divided into before memory runs out, which on a CPU may end the process.
+
+    A part has as many positions as a CPU's caches hold, and at most MAX_LOGITS logits, of which training keeps three
+    copies: of a vocabulary of 250,000 tokens, a batch of 32 windows of 256 tokens would have 8 GB of logits.
+    """
+    if objective.logits_per_position is None:
+        return 1
+    positions = min(POSITIONS[device.partition(":")[0]], MAX_LOGITS / objective.logits_per_position)
+    return min(math.ceil(max(schedule.positions, 1) / positions), max(max(map(len, schedule.batches)) // 2, 1))
 
 
 def _trained_values(network: "nn.Module") -> list[torch.Tensor]:

@@ -213,6 +213,39 @@ def test_batches_are_halved_until_they_fit(tmp_path: Path) -> None:
     torch.testing.assert_close(limited.weight, whole.weight)
 
 
+def test_a_batch_with_too_many_logits_is_divided_from_the_start(tmp_path: Path) -> None:
+    whole, limited = Limited(8), Limited(8)
+    run_limited(tmp_path / "whole", whole)
+    schedule = Schedule([np.arange(8)] * 3, 0.1, 0, "cpu", "all", positions=8 * 512)
+    for tokens, size in ((30_522, 8), (250_000, 2), (10**9, 2)):  # a contrastive loss needs two windows
+        limited = Limited(8)
+        objective = replace(limited_objective(limited), logits_per_position=tokens)
+        report = run_training(objective, schedule, tmp_path / str(tokens), ignore)
+        assert (limited.sizes, report.halvings) == ([size] * (24 // size), 0)
+        torch.testing.assert_close(limited.weight, whole.weight)
+
+
+@pytest.mark.parametrize(("method", "share"), [("mlm", 0.15), ("tsdae", 1.0), ("simcse", None), ("supervised", None)])
+def test_losses_of_tokens_can_be_divided(
+    request_of: Callable[..., AdaptRequest], folders: Folders, method: str, share: float | None
+) -> None:
+    adaptation = Adaptation(request_of(method=method))
+    training = adaptation.trainings[0]
+    objective, schedule = adaptation.objective(training), adaptation.schedule(training)
+    tokens = read_config(folders("bert")).vocab_size
+    assert objective.logits_per_position == (None if share is None else share * tokens)
+    longest = max(
+        pad["input_ids"].shape[1]
+        for pad in batches_of(objective.collate(schedule.batches[0].tolist(), np.random.default_rng(0)))
+    )
+    assert schedule.positions >= len(schedule.batches[0]) * longest
+
+
+def batches_of(collated: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
+    features = collated.get("features", collated)
+    return features if isinstance(features, list) else [features]
+
+
 class RunsOut(Limited):
     """A network into whose memory only half a batch fits from its third step on."""
 
