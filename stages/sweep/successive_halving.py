@@ -109,7 +109,7 @@ def sweep_all(
         remaining.sort(key=_rank)
         ranked = list(remaining)
         # heads that were left out leave their time, and a round for it
-        for rounds_left in range(max(_count_rounds(remaining) - 1, min(rounds - 1, 1)), 0, -1):
+        for rounds_left in range(max(_count_rounds(remaining) - 1, int(len(remaining) < len(spaces))), 0, -1):
             if len(remaining) > FINALISTS:
                 remaining = remaining[: ceil(len(remaining) / 2)]
             now = time.monotonic()

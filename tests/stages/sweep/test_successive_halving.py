@@ -129,6 +129,14 @@ def test_a_head_that_refuses_or_would_take_too_long_is_left_out_with_a_note(
         run_sweep(tmp_path / "another", [KNNHead(), Refused()])
 
 
+def test_the_only_head_that_is_not_left_out_gets_all_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
+    (result,) = run_sweep(tmp_path, [KNNHead(), Refused()], seconds=14)
+    assert len(result.trials) == 10  # 4 are for the run
+
+
 def test_a_cap_on_trials_ends_before_the_time(tmp_path: Path) -> None:
     result = run_sweep(tmp_path, [KNNHead(), LinearHead()], seconds=600, max_trials=3)
     assert [len(each.trials) for each in result] == [3, 3] and all(each.run for each in result)
