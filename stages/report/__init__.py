@@ -17,7 +17,7 @@ __all__ = ["EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView", "
 
 
 def render_page(runs: Sequence[RunView], metric: "Metric | None" = None, findings: Findings | None = None) -> str:
-    """One self-contained HTML page that compares the runs, the best one first, or shows a single run.
+    """One self-contained HTML page that compares the runs, the best one first, of equals the fastest, or shows a single run.
 
     Args:
         runs: what to show; labels, names and notes are escaped.
@@ -32,5 +32,5 @@ def render_page(runs: Sequence[RunView], metric: "Metric | None" = None, finding
     from stages.report.rendering import render_comparison
 
     metric = metric or ranking_metric(run.out_of_fold for run in runs)
-    ranked = sorted(runs, key=lambda run: metric.signed_value(run.out_of_fold), reverse=True)
+    ranked = sorted(runs, key=lambda run: (-metric.signed_value(run.out_of_fold), run.predict_milliseconds))
     return render_comparison(ranked, metric, findings or Findings())

@@ -47,6 +47,12 @@ def test_runs_are_sorted_by_out_of_fold_macro_f1(shown: Element, runs: list[RunV
     assert [panel.all("h2")[0].text for panel in shown.all("section", "run")] == [run.name for run in ranked]
 
 
+def test_of_equal_runs_the_fastest_is_first_as_in_the_table_of_compare() -> None:
+    slow = example_run("ab", 50, head="lstm")
+    fast = replace(slow, name="linear-1", predict_milliseconds=slow.predict_milliseconds / 2)
+    assert anchors(parse_page(render_page([slow, fast]))) == [fast.name, slow.name]
+
+
 def test_the_test_split_does_not_affect_the_order() -> None:
     first, second = example_run("ab", 50, head="linear"), example_run("ab", 50, head="lstm")
     better = replace(first, out_of_fold=replace(first.out_of_fold, macro_f1=replace(first.scored.macro_f1, value=0.9)))
