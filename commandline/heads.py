@@ -41,7 +41,7 @@ def heads(options: HeadsOptions) -> None:
 
 def _show_head(head: "Description") -> None:
     show(f"{head.name}: {head.summary} It reads {', '.join(head.reads)}.")
-    rows = [(item.short_name, str(item.default), item.allowed, item.help) for item in head.hyperparameters]
+    rows = [(item.short_name, item.shown_default, item.allowed, item.help) for item in head.hyperparameters]
     table(["hyperparameter", "default", "values", "description"], rows, text_columns=4)
 
 

@@ -60,7 +60,7 @@ def heads_page() -> str:
 
 def _head_section(name: str) -> str:
     rows = [
-        f"| {item.short_name} | `{item.default}` | {item.allowed} | {item.help} |"
+        f"| {item.short_name} | `{item.shown_default}` | {item.allowed} | {item.help} |"
         for item in describe(name).hyperparameters
     ]
     head = ["| hyperparameter | default | values | description |", "|---|---|---|---|"]

@@ -160,6 +160,11 @@ class Hyperparameter:
         return int in _alternatives(self.annotation)
 
     @property
+    def shown_default(self) -> str:
+        """The default as `--set` takes it: "none" for None."""
+        return self.format(self.default) or str(self.default)
+
+    @property
     def allowed(self) -> str:
         """What values it takes, in words: "a whole number, at least 1"."""
         if self.by_name is not None:

@@ -81,6 +81,10 @@ def test_a_string_is_read_by_the_declared_type(name: str, text: str, value: obje
     assert (found, type(found)) == (value, type(value))
 
 
+def test_a_default_is_shown_as_a_string_that_is_read_as_it() -> None:
+    assert [of(name).shown_default for name in ("layers", "dropout", "pooling")] == ["none", "0.2", "mean"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "error", "sentence"),
     [
