@@ -54,7 +54,7 @@ class CurveOptions(SelectionOptions, ChartOptions):
     default="folds",
     help="Documents to score: a fifth of the training split, as one fold, or the validation split of the corpus.",
 )
-@metric_option
+@metric_option("What the chart shows")
 @chart_options
 @joined_stores_options
 @runs_option
@@ -65,8 +65,8 @@ def curve(options: CurveOptions) -> None:
     """Learning curves: fit each HEAD on more and more training documents, and score it on a validation split.
 
     The validation split is a fifth of the training split, or the corpus's own with --validate-on split; the test split
-    is not read. Each fit is saved in the folder
-    of the runs, so that an interrupted command resumes, and a further head or size costs only its own fits.
+    is not read. Each fit is saved in the folder of the runs, so that an interrupted command resumes, and a further head
+    or size costs only its own fits.
 
     \b
     embedonce curve linear lstm

@@ -1,6 +1,6 @@
 """Options of the commands that fit heads, `fit-head`, `sweep` and `curve`, and the metrics that rank their runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,13 +55,17 @@ class MaximizedMetric(Name):
         return super().get_invalid_choice_message(value, ctx)
 
 
-metric_option = click.option(
-    "--metric",
-    type=MaximizedMetric(MAXIMIZED),
-    help="What the selection maximizes; balanced-accuracy, mcc and kappa need one label per document, those of samples "
-    "several, quadratic-kappa needs --order, and those after it a taxonomy.  [as --objective; quadratic-kappa with "
-    "--order, hf1 for labels with a taxonomy, else macro-f1]",
-)
+def metric_option(use: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --metric of `curve` and `sweep`, whose help begins with what the metric is for."""
+    return click.option(
+        "--metric",
+        type=MaximizedMetric(MAXIMIZED),
+        help=f"{use}; balanced-accuracy, mcc and kappa need one label per document, those of samples several, "
+        "quadratic-kappa needs --order, and those after it a taxonomy.  [as --objective; quadratic-kappa with --order, "
+        "hf1 for labels with a taxonomy, else macro-f1]",
+    )
+
+
 CALIBRATIONS = ("auto", "none", "temperature", "vector", "isotonic")  # of heads.evaluation.calibration
 validate_on_option = click.option(
     "--validate-on",

@@ -61,7 +61,7 @@ class SweepOptions(SelectionOptions, ChartOptions):
     help="Trials per head.  [40 for one head; as many as --time-budget allows for all]",
 )
 @click.option("--time-budget", metavar="TIME", help="Time for all trials, as in 90s, 10m or 1h.  [10m for all]")
-@metric_option
+@metric_option("What the selection maximizes")
 @click.option("--trial-folds", type=click.IntRange(1), default=1, help="Folds on which a trial is scored.")
 @folds_option
 @validate_on_option

@@ -76,9 +76,10 @@ def test_a_curve_of_paths_shows_hf1_and_draws_the_metric(embedonce: Run, paths: 
     assert all(point["accuracy"] <= point["hf1"] <= 1 for point in curves["points"])
     assert set(curves["summaries"][0]) >= HIERARCHICAL
     assert "Wu-Palmer similarity" in Path("w.svg").read_text()
-    shown = embedonce(*fits, "--svg", "d.svg").out
+    shown = embedonce(*fits, "--svg", "d.svg", "--html", "d.html").out
     assert "hF1" in shown and "Wu-Palmer" not in shown
     assert "hF1 over training documents" in Path("d.svg").read_text()
+    assert "The hF1 on" in Path("d.html").read_text()
 
 
 def test_a_sweep_of_paths_maximizes_hf1(embedonce: Run, paths: Path) -> None:
