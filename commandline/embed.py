@@ -220,7 +220,7 @@ def _embed(options: EmbedOptions) -> None:
             left = "?" if now.seconds_left is None else format_duration(now.seconds_left)
             speed = f"{now.tokens_per_second:,.0f} tokens/s"
             workers = f" on {plural(now.workers, 'worker')}" if options.on else ""
-            bar(now.tokens, now.tokens_total, f"{speed}{workers}, {left} left, {now.shards} shards")
+            bar(now.tokens, now.tokens_total, f"{speed}{workers}, {left} left, {plural(now.shards, 'shard')}")
 
         store, report = embed_source(
             _create_request(options), notify=note, progress=show, reading=reading_progress(bar)

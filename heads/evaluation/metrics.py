@@ -152,8 +152,8 @@ def find_metric(name: str, kind: TargetKind, *, has_taxonomy: bool, of: str) -> 
         raise CallError(f"--metric {name} is for ordinal labels. Fit with --order, which names their order.")
     if metric.needs in ("taxonomy", "one path") and not has_taxonomy:
         raise CallError(
-            f"--metric {name} needs a taxonomy, and the labels of {of} have none. Give them one with "
-            "`embedonce store label --taxonomy FILE`, or name another metric."
+            f"--metric {name} needs a taxonomy, and the labels of {of} have none. Name another metric, "
+            "or give the corpus one with `embedonce store label --taxonomy FILE` before you fit."
         )
     if metric.needs == "one path" and kind == "multilabel":
         raise CallError(f"--metric {name} needs one label per document, and {of} is multi-label. Name hf1 instead.")

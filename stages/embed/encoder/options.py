@@ -165,6 +165,9 @@ def parse_layers(text: str, layers: int) -> tuple[int, ...]:
         except ValueError:
             raise CallError(f"'{item}' is not a layer: use 'last', 'all' or numbers such as '-1,-4'.") from None
         if not -layers - 1 <= number <= layers:
-            raise CallError(f"There is no layer {number}: the encoder has {layers}, from -1 back to {-layers - 1}.")
+            raise CallError(
+                f"There is no layer {number}: the encoder has {layers}, from -1 to {-layers}, and its embeddings are "
+                f"{-layers - 1}."
+            )
         numbers.add(number if number < 0 else number - layers - 1)
     return tuple(sorted(numbers))
