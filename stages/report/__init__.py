@@ -17,7 +17,7 @@ __all__ = ["EvidenceUnit", "ExplainedError", "Finding", "Findings", "RunView", "
 
 
 def render_page(runs: Sequence[RunView], metric: "Metric | None" = None, findings: Findings | None = None) -> str:
-    """One self-contained HTML page that compares the runs, the best one first, of equals the fastest, or shows a single run.
+    """One self-contained HTML page that compares runs, the best one first (of equals the fastest), or shows one.
 
     Args:
         runs: what to show; labels, names and notes are escaped.

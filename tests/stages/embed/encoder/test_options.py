@@ -33,7 +33,11 @@ def test_layers_of_an_encoder_with_three_layers(text: str, layers: tuple[int, ..
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("-5", "There is no layer -5: the encoder has 3, from -1 to -3, and its embeddings are -4"), ("4", "There is no layer 4"), ("top", "'top' is not a layer")],
+    [
+        ("-5", "There is no layer -5: the encoder has 3, from -1 to -3, and its embeddings are -4"),
+        ("4", "There is no layer 4"),
+        ("top", "'top' is not a layer"),
+    ],
 )
 def test_a_missing_layer_raises_an_error(text: str, sentence: str) -> None:
     with pytest.raises(CallError, match=sentence):
