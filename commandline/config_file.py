@@ -1,6 +1,7 @@
 """embedonce.toml, the defaults of all commands that are run in its folder.
 
-source = "tickets.csv"          a key before the first table is for every command with an option that takes the value
+source = "tickets.csv"          a key before the first table is for every command with an option that takes the value,
+                                but for ONLY_IN_TABLES
 label = "queue"
 
 [fit-head]
@@ -18,6 +19,8 @@ import click
 from data.errors import BadData, CallError, UnknownName, suggest_name
 
 CONFIG_FILE = Path("embedonce.toml")
+# options that a key above the tables is not for: without them, each corpus and store has its own file or encoder
+ONLY_IN_TABLES = {("explain", "source"), ("augment", "source"), ("augment", "model")}
 
 # click's `default_map`: values by parameter name, by command name; those of a group are nested
 DefaultMap = dict[str, dict[str, Any]]
@@ -66,7 +69,11 @@ def _assign_values(commands: Mapping[str, click.Command], content: Mapping[str, 
     defaults: DefaultMap = {}
     for name, command in commands.items():
         options = known[name]
-        taken = {key: value for key, value in shared.items() if key in options and _can_take(options[key], value)}
+        taken = {
+            key: value
+            for key, value in shared.items()
+            if key in options and _can_take(options[key], value) and (name, key) not in ONLY_IN_TABLES
+        }
         values = taken | tables.get(name, {})
         if isinstance(command, click.Group):
             defaults[name] = _assign_values(command.commands, values, file)

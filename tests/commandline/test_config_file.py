@@ -57,6 +57,12 @@ def test_a_key_on_top_holds_for_every_command_that_has_it(tmp_path: Path) -> Non
     assert defaults["compare"] == {}
 
 
+def test_the_source_and_the_model_of_embed_are_not_those_of_explain_and_augment(tmp_path: Path) -> None:
+    defaults = load(tmp_path, 'source = "t.csv"\nmodel = "m"\n[augment]\nmodel = "bert-base-uncased"\n')
+    assert defaults["adapt"] == {"source": "t.csv", "model": "m"}
+    assert defaults["explain"] == {} and defaults["augment"] == {"model": "bert-base-uncased"}
+
+
 def test_a_table_holds_for_its_command_and_wins(tmp_path: Path) -> None:
     defaults = load(tmp_path, 'seed = 1\n[fit-head]\nclass-weight = "none"\nseed = 2\n')
     assert defaults["fit-head"] == {"class_weight": "none", "seed": 2}
