@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import cli
 from commandline.embed import EmbedOptions
 from data.readers import read_corpus
 from tests.conftest import Run
+from tests.suggested_commands import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -54,6 +56,40 @@ def test_every_page_is_linked_from_the_readme_or_from_a_page_of_docs() -> None:
     assert [str(page.relative_to(ROOT)) for page in DOCS.rglob("*") if page.suffix in (".md", ".ipynb")] == [
         str(page.relative_to(ROOT)) for page in DOCS.rglob("*") if page.suffix in (".md", ".ipynb") and page in linked
     ]
+
+
+def code_lines_of(page: Path) -> list[str]:
+    """The lines of code blocks; continued ones are joined."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = [*re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE), *re.findall(r"^    .*$", text, re.MULTILINE)]
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
+def test_every_command_in_a_code_block_is_one_that_the_program_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = ("commands.md", "your-own-head.md")  # generated, and heads that are not installed
+    lines = [line for page in PAGES if page.name not in others for line in code_lines_of(page)]
+    commands = [found[1] for line in lines if (found := re.match(r"(?:\$ |[A-Z_]+=\S+ )*(embedonce .+)", line))]
+    assert len(commands) >= 150
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        if "..." not in words:
+            parse(shlex.join(takewhile(lambda word: word not in ("|", ">", "&"), words)))
+
+
+def test_every_benchmark_that_the_docs_name_has_the_options_that_they_give() -> None:
+    wrong = []
+    for page in PAGES:
+        for module, options in re.findall(r"python -m (benchmarks\.\w+)([^`\n|]*)", page.read_text(encoding="utf-8")):
+            file = ROOT / f"{module.replace('.', '/')}.py"
+            code = file.read_text(encoding="utf-8") if file.exists() else ""
+            wrong += [
+                (page.name, module, option) for option in re.findall(r" (--[a-z-]+)", options) if option not in code
+            ]
+            wrong += [] if code else [(page.name, module, "")]
+    assert wrong == []
 
 
 def test_the_readme_is_short() -> None:
