@@ -1,6 +1,7 @@
 """The command line: the group of all commands, and how errors are shown."""
 
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -128,6 +129,15 @@ def run_command(termination: Termination) -> int | None:
     return code
 
 
+def _describe(error: click.ClickException) -> str:
+    """What click says, as a sentence on one line, and of the options that may be meant the nearest one."""
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        return f"{error.message} Did you mean '{error.possibilities[0]}'?"
+    sentence = " ".join(error.format_message().split())
+    sentence = re.sub(r"(is not a valid \w+) range\b", r"\1", sentence)  # "10-20" is none that it takes
+    return sentence if sentence.endswith((".", "?", ")")) else f"{sentence}."
+
+
 def report_error(error: Exception) -> int:
     """Print one sentence about an error; returns the exit code."""
     if isinstance(error, EmbedOnceError):
@@ -139,7 +149,7 @@ def report_error(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" See `{context.command_path} --help`." if context is not None else ""
-        say(f"Error: {error.format_message()}{hint}")
+        say(f"Error: {_describe(error)}{hint}")
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         say(f"Error: {error.filename or 'the disk'}: {error.strerror}.")
