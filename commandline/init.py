@@ -26,7 +26,8 @@ def init(options: InitOptions) -> None:
     """Write embedonce.toml for SOURCE, so that the other commands need no options in this folder.
 
     Keys of that file are the names of arguments and options. A key above the tables is for every command with an option
-    that takes the value, one in a table for the command of its name. The command line counts more than the file.
+    that takes the value, one in a table for the command of its name; source and model of `explain` and `augment` are in
+    their tables alone. The command line counts more than the file.
 
     \b
     source = "tickets.csv"
