@@ -71,7 +71,9 @@ class CompareOptions:
 @click.option(
     "--metric",
     type=Name(METRIC_NAMES),
-    help="What ranks the runs.  [what selected their decision rules, if it is the same; else macro-f1]",
+    metavar="NAME",
+    help=f"What ranks the runs: {', '.join(METRIC_NAMES)}.  [what selected their decision rules, if it is the same; "
+    "else macro-f1]",
 )
 @click.option(
     "--filter",

@@ -60,9 +60,10 @@ def metric_option(use: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return click.option(
         "--metric",
         type=MaximizedMetric(MAXIMIZED),
-        help=f"{use}; balanced-accuracy, mcc and kappa need one label per document, those of samples several, "
-        "quadratic-kappa needs --order, and those after it a taxonomy.  [as --objective; quadratic-kappa with --order, "
-        "hf1 for labels with a taxonomy, else macro-f1]",
+        metavar="NAME",
+        help=f"{use}: {', '.join(MAXIMIZED)}; balanced-accuracy, mcc and kappa need one label per document, those of "
+        "samples several, quadratic-kappa needs --order, and those after it a taxonomy.  [as --objective; "
+        "quadratic-kappa with --order, hf1 for labels with a taxonomy, else macro-f1]",
     )
 
 

@@ -33,7 +33,12 @@ class ReportOptions:
 @click.command(short_help="Write a page about one run.")
 @click.argument("run")
 @click.option("--html", type=NewFile(), required=True, help="The page to write.")
-@click.option("--metric", type=Name(METRIC_NAMES), help="The metric at the top.  [what selected the rule]")
+@click.option(
+    "--metric",
+    type=Name(METRIC_NAMES),
+    metavar="NAME",
+    help="The metric at the top, of those of `compare`.  [what selected the rule]",
+)
 @runs_option
 @stores_option
 @receives(ReportOptions)

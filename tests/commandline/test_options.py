@@ -37,6 +37,12 @@ def test_no_short_help_is_cut_at_80_columns(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_an_option_fits_into_80_columns(name: str) -> None:
+    shown = COMMANDS[name].get_help(click.Context(COMMANDS[name], **cli.CONTEXT_SETTINGS, terminal_width=80))
+    assert max(map(len, shown.split("Options:")[1].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_whole_number_has_a_range(name: str) -> None:
     numbers = [item for item in COMMANDS[name].params if isinstance(item.type, click.types.IntParamType)]
     assert {item.name for item in numbers if not isinstance(item.type, click.IntRange)} <= {"layer"}
