@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -27,7 +28,8 @@ class KNNHead(PooledHead):
     """Votes of the k nearest training documents by cosine of standardized pooled features; exact, without an index.
 
     Cover & Hart 1967; votes weighted by similarity as in Wu et al. 2018 (arXiv 1805.01978, section 3.4), the second
-    usual measure of frozen features. One extra vote, distributed by the class prior, keeps every probability above 0.
+    usual measure of frozen features. Documents with equal vectors share their votes. One extra vote, distributed by the
+    class prior, keeps every probability above 0.
     """
 
     name: ClassVar[str] = "knn"
@@ -48,13 +50,20 @@ class KNNHead(PooledHead):
     def _fit(self, examples: Examples) -> None:
         features = self._features(examples.bags)
         self.standardizer_ = Standardizer.fit(features, examples.sample_weight)
-        self.unit_vectors_ = to_unit_vectors(features, self.standardizer_)
-        self.sample_weight_ = examples.sample_weight
-        labels = len(self.classes_)
+        unit_vectors, labels = to_unit_vectors(features, self.standardizer_), len(self.classes_)
         self.prior_ = class_prior(examples.y, examples.loss_weight, labels)
-        self.truth_ = examples.indicator_matrix(labels)
-        # weight of one vote of each document, its class weight: (documents, 1), or (documents, labels) if multi-label
-        self.vote_weight_ = examples.loss_weight.reshape(len(examples), -1) / examples.sample_weight[:, None]
+        # documents with equal vectors are one neighbor: else rounding would decide which of them are among the nearest
+        number = _number_equal_rows(unit_vectors)
+        self.unit_vectors_ = unit_vectors[np.unique(number, return_index=True)[1]]
+        self.sample_weight_ = np.bincount(number, examples.sample_weight)
+        # per unit of sample weight, float32: votes for each class (neighbors, labels), and all votes (neighbors, 1), or
+        # (neighbors, labels) if multi-label
+        weight = examples.loss_weight.reshape(len(examples), -1).astype(np.float32)
+        votes = weight * examples.indicator_matrix(labels)
+        self.votes_, self.all_votes_ = (
+            _sum_by_number(values, number) / self.sample_weight_[:, None].astype(np.float32)
+            for values in (votes, weight)
+        )
         self.parameter_count_ = self.unit_vectors_.size
 
     def _decision_function(self, bags: Bags) -> NDArray[np.float64]:
@@ -84,9 +93,7 @@ class KNNHead(PooledHead):
         votes = weight
         if self.weighting == "similarity":
             votes = weight * np.exp((cosines - cosines[:, :1]).astype(np.float64) / self.temperature)
-        weighted = votes[:, :, None] * self.vote_weight_[rows]
-        class_votes = (weighted * self.truth_[rows]).sum(axis=1)
-        total = weighted.sum(axis=1) if self.multilabel_ else class_votes.sum(axis=1, keepdims=True)
+        class_votes, total = (np.einsum("dk,dkl->dl", votes, each[rows]) for each in (self.votes_, self.all_votes_))
         count = weight.sum(axis=1, keepdims=True)
         share = (count * class_votes / total + self.prior_) / (count + 1)
         return np.asarray(np.log(share) - np.log1p(-share) if self.multilabel_ else np.log(share))
@@ -99,25 +106,40 @@ class KNNHead(PooledHead):
                 "deviation": self.standardizer_.deviation,
                 "unit_vectors": self.unit_vectors_,
                 "sample_weight": self.sample_weight_,
-                "truth": self.truth_,
-                "vote_weight": self.vote_weight_,
+                "votes": self.votes_,
+                "all_votes": self.all_votes_,
                 "prior": self.prior_,
             },
         )
 
     def _load(self, folder: Path) -> None:
         labels, dims = len(self.classes_), sum(self.dims_.values())
-        documents = row_count(folder / NEIGHBORS, "unit_vectors")
+        neighbors = row_count(folder / NEIGHBORS, "unit_vectors")
         shapes = {
             "mean": (dims,),
             "deviation": (dims,),
-            "unit_vectors": (documents, dims),
-            "sample_weight": (documents,),
-            "truth": (documents, labels),
-            "vote_weight": (documents, labels if self.multilabel_ else 1),
+            "unit_vectors": (neighbors, dims),
+            "sample_weight": (neighbors,),
+            "votes": (neighbors, labels),
+            "all_votes": (neighbors, labels if self.multilabel_ else 1),
             "prior": (labels,),
         }
         arrays = read_arrays(folder / NEIGHBORS, shapes)
         self.standardizer_ = Standardizer(arrays["mean"], arrays["deviation"])
         self.unit_vectors_, self.sample_weight_ = arrays["unit_vectors"], arrays["sample_weight"]
-        self.truth_, self.vote_weight_, self.prior_ = arrays["truth"], arrays["vote_weight"], arrays["prior"]
+        self.votes_, self.all_votes_, self.prior_ = arrays["votes"], arrays["all_votes"], arrays["prior"]
+
+
+def _number_equal_rows(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Number distinct vectors in the order of their first rows: int64 (rows,)."""
+    numbers: dict[bytes, int] = {}
+    digests = (blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(vectors))
+    return np.fromiter((numbers.setdefault(digest, len(numbers)) for digest in digests), np.int64, len(vectors))
+
+
+def _sum_by_number(values: NDArray[np.float32], number: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The sums of the rows with each number, float32 (numbers, columns)."""
+    from scipy.sparse import csr_array
+
+    rows = np.arange(len(number))
+    return np.asarray(csr_array((np.ones(len(rows), np.float32), (number, rows))) @ values)

@@ -52,3 +52,14 @@ def test_documents_with_small_weights_use_more_neighbors_for_the_same_votes() ->
         # without the one vote of the prior
         shares.append(((k + 1) * head.predict_proba(planted.bags) - head.prior_) / k)
     np.testing.assert_allclose(shares[1], shares[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_documents_with_equal_vectors_share_their_votes(multilabel: bool) -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    vectors[20:] = vectors[:20]
+    y: Any = np.array(["a", "b"]).repeat(20)
+    head = KNNHead(k=1).fit(vectors, np.eye(2, dtype=bool)[(y == "b").astype(int)] if multilabel else y)
+    np.testing.assert_allclose(head.predict_proba(vectors), 0.5, atol=1e-6)
+    alone = [head.decision_function(vectors[[row]])[0] for row in range(40)]
+    np.testing.assert_allclose(alone, head.decision_function(vectors), atol=1e-5)
