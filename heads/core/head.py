@@ -38,7 +38,16 @@ from heads.core.hyperparameters import (
     hyperparameters_of,
     to_json,
 )
-from heads.core.inputs import Examples, as_labels, as_sample_weight, encode, format_dims, vector_length
+from heads.core.inputs import (
+    Examples,
+    as_flags,
+    as_groups,
+    as_labels,
+    as_sample_weight,
+    encode,
+    format_dims,
+    vector_length,
+)
 from heads.core.tabular_encoder import TabularEncoder
 from heads.evaluation.score_matrix import scores_to_probabilities
 
@@ -80,7 +89,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
             X: Bags, or a 2-D array with one chunk per document.
             y: labels (documents,), strings or integers; or a multi-label matrix of 0 and 1 (documents, labels).
             sample_weight: (documents,), at least 0. Weight 2 equals having the document twice, 0 not having it.
-            groups: (documents,); documents of one group stay on one side of the validation split.
+            groups: (documents,); documents of one group stay on one side of the validation split and of a head's own
+                inner folds. None is a group of its own.
             fit_only: bool (documents,), documents that are fitted but never validate: neither for early stopping nor in
                 a head's own inner folds. One whose group is in the validation split is left out.
             detailed: labels in the form of y that say more, and each of which belongs to one label of y. They teach a
@@ -95,7 +105,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         bags = self._as_bags(X, reset=True)
         labels = as_labels(y, len(bags))
         weight = as_sample_weight(sample_weight, len(bags))
-        optional = [None if each is None else np.asarray(each) for each in (groups, fit_only, detailed)]
+        checks = (as_groups, groups), (as_flags, fit_only), (as_labels, detailed)
+        optional: list[Any] = [None if values is None else check(values, len(bags)) for check, values in checks]
         if not weight.all():
             rows = np.flatnonzero(weight)
             bags, labels, weight = bags[rows], labels[rows], weight[rows]
@@ -216,8 +227,8 @@ class Head(FittedHead, NestedHyperparameters, ClassifierMixin, BaseEstimator):
         bags: Bags,
         labels: NDArray[Any],
         weight: NDArray[np.float64],
-        groups: NDArray[Any] | None,
-        fit_only: NDArray[Any] | None,
+        groups: NDArray[np.int64] | None,
+        fit_only: NDArray[np.bool_] | None,
     ) -> Examples:
         self._label_dtype = labels.dtype
         self.multilabel_ = labels.ndim == 2

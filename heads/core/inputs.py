@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from data.errors import CallError
 from featurestore import Bags
 
-__all__ = ["Examples", "as_labels", "as_sample_weight", "encode", "format_dims", "vector_length"]
+__all__ = [
+    "Examples",
+    "as_flags",
+    "as_groups",
+    "as_labels",
+    "as_sample_weight",
+    "encode",
+    "format_dims",
+    "vector_length",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +31,7 @@ class Examples:
     sample_weight: float64 (documents,), above 0.
     loss_weight: float64, sample weight times class weight: (documents,), or (documents, labels) if multi-label. Its
         mean is that of sample_weight, for each label.
-    groups: (documents,) or None.
+    groups: int64 (documents,), numbers of groups, or None.
     fit_only: bool (documents,), documents that never validate, see `Head.fit`; None if there are none.
     detailed: the codes of detailed labels, in the shape of `y`, that a head learns too; None if there are none.
     """
@@ -31,7 +40,7 @@ class Examples:
     y: NDArray[Any]
     sample_weight: NDArray[np.float64]
     loss_weight: NDArray[np.float64]
-    groups: NDArray[Any] | None
+    groups: NDArray[np.int64] | None
     fit_only: NDArray[np.bool_] | None = None
     detailed: NDArray[Any] | None = None
 
@@ -40,7 +49,7 @@ class Examples:
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Examples":
         """The documents of `rows`."""
-        optional = (self.groups, self.fit_only, self.detailed)
+        optional: tuple[Any, ...] = (self.groups, self.fit_only, self.detailed)
         weights = self.sample_weight[rows], self.loss_weight[rows]
         return Examples(
             self.bags[rows], self.y[rows], *weights, *(None if each is None else each[rows] for each in optional)
@@ -103,7 +112,9 @@ def encode(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
             names = sorted(set(labels.tolist()))
             code_of = {name: code for code, name in enumerate(names)}
             codes = np.fromiter(map(code_of.__getitem__, labels.tolist()), np.int64, len(labels))
-            return np.array(names, dtype=object), codes
+            # scalars of NumPy have no form in head.json
+            plain = [name.item() if isinstance(name, np.generic) else name for name in names]
+            return np.array(plain, dtype=object), codes
         classes, codes = np.unique(labels, return_inverse=True)
     except TypeError as error:
         raise CallError("y mixes labels of different types. Convert all of them to strings.") from error
@@ -122,6 +133,30 @@ def as_sample_weight(sample_weight: Any, documents: int) -> NDArray[np.float64]:
     if not weight.any():
         raise CallError("Every sample_weight is zero: no document is left to learn from.")
     return weight
+
+
+def as_groups(groups: Any, documents: int) -> NDArray[np.int64]:
+    """The number of each document's group, int64 (documents,); integers stay as they are.
+
+    A document whose group is None or NaN is a group of its own. Raises CallError for another number of groups.
+    """
+    if len(groups) != documents:
+        raise CallError(f"There are {len(groups)} groups for {documents} documents. Pass one for each document.")
+    if isinstance(groups, np.ndarray) and groups.dtype.kind in "iu":
+        return groups.astype(np.int64, copy=False)
+    values = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    # by their text, so that numbers depend neither on the order of documents nor on types that can be compared
+    names = sorted({group for group in values if group is not None and group == group}, key=repr)
+    numbers = {group: number for number, group in enumerate(names)}
+    return np.array([numbers.get(group, len(names) + row) for row, group in enumerate(values)], dtype=np.int64)
+
+
+def as_flags(fit_only: Any, documents: int) -> NDArray[np.bool_]:
+    """fit_only as bool (documents,). Raises CallError for another shape."""
+    flags = np.asarray(fit_only, dtype=bool)
+    if flags.shape != (documents,):
+        raise CallError(f"fit_only has shape {flags.shape}. Pass ({documents},), one value per document.")
+    return flags
 
 
 def vector_length(bags: Bags, view: str) -> int:

@@ -11,6 +11,7 @@ from sklearn.svm import LinearSVC
 from data.errors import CallError, UnknownName
 from featurestore import Bags, ChunkLayout
 from heads.classifiers.tfidf import TfIdfHead
+from heads.core.inputs import as_groups
 from heads.planted_signals import mean_signal, multilabel_signal
 from heads.testing import HeadContract
 from tests.heads.words import ids_of, texts_of, topics
@@ -125,3 +126,11 @@ def test_each_label_of_a_multilabel_target_is_a_separate_model() -> None:
     first = TfIdfHead().fit(planted.bags, planted.y[:, 0])
     together, alone = both.decision_function(planted.bags)[:, 0], first.decision_function(planted.bags)[:, 1]
     np.testing.assert_allclose(together / together.std(), alone / alone.std(), atol=1e-2)
+
+
+def test_groups_of_any_kind_stay_in_one_inner_fold() -> None:
+    planted = mean_signal()
+    named = [None if row % 3 == 0 else row if row % 3 == 1 else f"author {row // 6}" for row in range(len(planted))]
+    numbered = as_groups(named, len(planted))
+    first, second = (TfIdfHead().fit(planted.bags, planted.y, groups=groups) for groups in (named, numbered))
+    np.testing.assert_array_equal(first.decision_function(planted.bags), second.decision_function(planted.bags))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from data.errors import CallError
-from heads.core.inputs import as_labels, as_sample_weight, encode
+from heads.classifiers.prototype import PrototypeHead
+from heads.core.inputs import as_groups, as_labels, as_sample_weight, encode
 
 
 @pytest.mark.parametrize("labels", [["b", "a", "b"], np.array(["b", "a", "b"], dtype=object), np.array([2, 1, 2])])
@@ -59,3 +60,29 @@ def test_labels_of_mixed_types_are_refused() -> None:
 def test_sample_weights_that_make_no_sense_are_refused(weight: Any, sentence: str) -> None:
     with pytest.raises(CallError, match=re.escape(sentence)):
         as_sample_weight(weight, 3)
+
+
+def test_scalars_of_numpy_in_an_object_array_become_plain_labels() -> None:
+    classes, y = encode(np.array([np.int64(7), np.int64(5)], dtype=object))
+    assert [type(label) for label in classes] == [int, int]
+    assert (classes.tolist(), y.tolist()) == ([5, 7], [1, 0])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_document_without_a_group_is_a_group_of_its_own(missing: Any) -> None:
+    first, alone, second, other = as_groups(["a", missing, "a", missing], 4)
+    assert first == second
+    assert len({first, alone, other}) == 3
+
+
+def test_numbers_of_groups_do_not_depend_on_the_order_of_documents() -> None:
+    assert as_groups(["b", 1, "a"], 3).tolist() == as_groups(["a", 1, "b"], 3)[::-1].tolist()
+    assert as_groups(np.array([9, 3], dtype=np.int32), 2).tolist() == [9, 3]
+
+
+def test_groups_and_flags_of_other_documents_are_refused() -> None:
+    head, vectors = PrototypeHead(), np.eye(4)
+    with pytest.raises(CallError, match=r"There are 3 groups for 4 documents\. Pass one for each document\."):
+        head.fit(vectors, ["a", "b"] * 2, groups=[1, 2, 3])
+    with pytest.raises(CallError, match=r"fit_only has shape \(3,\)\. Pass \(4,\), one value per document\."):
+        head.fit(vectors, ["a", "b"] * 2, fit_only=[True] * 3)
