@@ -86,7 +86,7 @@ def _scaled_weights(counts: NDArray[Any], class_weight: ClassWeight, given: NDAr
     elif class_weight == "sqrt":
         weights = 1.0 / np.sqrt(safe)
     elif class_weight == "effective":
-        weights = (1.0 - BETA) / (1.0 - BETA**safe)
+        weights = (1.0 - BETA) / -np.expm1(safe * np.log(BETA))  # exact also for a tiny sum of weights
     else:
         weights = np.ones(len(counts))
     mean = float(counts @ weights) / float(counts.sum())

@@ -153,7 +153,8 @@ class Trainer:
         progress = (number - 1) / max(state.length.epochs - 1, 1)
         # documents that are sampled by their weight must not be weighted again
         sampled = self.imbalance.sampler == "weighted"
-        weighted = replace(data, weight=torch.ones_like(data.weight)) if sampled else data
+        ones = torch.ones_like(data.weight)
+        weighted = replace(data, weight=ones, sample_weight=ones) if sampled else data
         total, autocast = torch.zeros((), device=state.device), self.precision == "bfloat16"
         for documents in chain.from_iterable(
             self._batches(data, rows, progress, state) for _ in range(state.length.passes)

@@ -97,7 +97,8 @@ class Losses:
             order = self.order.to(logits.device)
             present = functional.one_hot(targets, len(order))
             return ((logits.softmax(dim=1) - present)[:, order].cumsum(dim=1) ** 2).sum(dim=1)
-        counts = self.counts.to(logits.device).clamp(min=1)
+        counts = self.counts.to(logits.device)
+        counts = torch.where(counts > 0, counts, 1.0)
         if self.name == "ldam":
             margins = MARGIN * (counts / counts.min()) ** -0.25
             logits = logits - functional.one_hot(targets, len(counts)) * margins

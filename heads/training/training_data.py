@@ -69,8 +69,9 @@ def split_validation(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split documents into those to fit on and a validation split, stratified by label.
 
-    Documents of one group are on one side. Documents of labels with fewer than 1 / fraction documents, and the groups
-    of such documents, are always fitted on. With too few documents the validation split is empty.
+    Documents of one group are on one side, and every label is fitted on. Documents of labels with fewer than 1 /
+    fraction documents, and the groups of such documents, are always fitted on. With too few documents the validation
+    split is empty.
 
     Args:
         y: int64 (documents,), or bool (documents, labels) if multi-label; or strata, which then count as labels.
@@ -90,7 +91,8 @@ def split_validation(
     if fraction == 0 or not len(rows):
         return np.arange(len(y)), np.arange(0)
     groups_of_rows = None if groups is None else [groups[row] for row in rows.tolist()]
-    part = stratified_split(strata[rows], groups_of_rows, (1 - fraction, fraction), seed)
+    fitted_share = max(1 - fraction, np.nextafter(0.5, 1))  # the larger share, which gets every label
+    part = stratified_split(strata[rows], groups_of_rows, (fitted_share, fraction), seed)
     counts = y[rows].sum(axis=0) if y.ndim == 2 else np.bincount(y[rows], minlength=labels)
     is_rare = counts < 1 / fraction
     has_rare_label = np.asarray((y & is_rare).any(axis=1) if y.ndim == 2 else is_rare[y])

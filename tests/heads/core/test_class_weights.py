@@ -70,3 +70,8 @@ def test_the_mean_over_documents_is_always_one(y: np.ndarray, class_weight: Clas
 def test_a_weight_that_is_no_number_above_zero_is_refused(weight: object) -> None:
     with pytest.raises(CallError, match=r"class_weight of 'a' is .*\. It must be a number above 0\."):
         class_weights(SIX_TO_TWO, {"a": weight}, LABELS)  # type: ignore[dict-item]
+
+
+def test_a_tiny_sum_of_weights_has_the_effective_weights_of_its_ratio() -> None:
+    weights = class_weights(SIX_TO_TWO, "effective", ["a", "b"], np.full(8, 1e-18))
+    assert weights.tolist() == pytest.approx([8 / 12, 8 / 4])  # far below one document, those of balanced

@@ -1,5 +1,6 @@
 """The one loop: what it learns from, when it stops, what it keeps."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from heads.training.losses import Losses
 from heads.training.optimizers import learning_rate_factor
 from heads.training.position_storage import InMemory
 from heads.training.state import Epoch, History
-from heads.training.training_data import TrainingData
+from heads.training.training_data import DetailedTargets, TrainingData
 
 
 class FirstStep(nn.Module):
@@ -296,3 +297,23 @@ def test_a_weight_of_nine_is_having_the_document_nine_times_for_what_counts_labe
     given = replace(lesson(labels=2), sample_weight=torch.tensor([9.0, 1.0]).repeat(150))
     counts = Trainer.of(training_of(loss=loss))._losses(given, torch.arange(300)).counts
     assert counts.tolist() == [9 * 150, 150]
+
+
+def test_a_label_of_one_group_is_fitted_on_although_half_of_the_documents_validate() -> None:
+    given = lesson(documents=60)
+    by_label = replace(given, groups=given.targets.tolist())
+    fitting, held = by_label.split(0.5, 0)
+    assert set(given.targets[fitting].tolist()) == {0, 1, 2}
+    assert not set(given.targets[fitting].tolist()) & set(given.targets[held].tolist())
+
+
+def test_documents_that_are_sampled_by_weight_are_not_weighted_again_by_their_detailed_labels() -> None:
+    given = lesson(documents=120)
+    weight = torch.tensor([3.0, 1.0, 0.1]).repeat(40)
+    given = replace(given, weight=weight, sample_weight=weight)
+    given = replace(given, detailed=DetailedTargets(given.targets, 1.0))
+    rows = given.split(0.0, 0)
+    network = FirstStep(given.sequences.dim, 2 * given.labels)
+    sampled = Trainer.of(training_of(sampler="weighted", epochs=1, min_steps=1, batch_size=120, label_smoothing=0.0))
+    history = sampled.run(network, given, rows, np.random.default_rng(0))
+    assert history.epochs[0].loss == pytest.approx(2 * math.log(3), rel=1e-5)  # all logits are 0

@@ -149,3 +149,12 @@ def test_focal_has_a_gradient_where_nothing_is_in_doubt(multilabel: bool) -> Non
     truth = torch.tensor([[1.0, 0.0]]) if multilabel else torch.tensor([0])
     loss = Losses(torch.ones(2), "focal", gamma=0.5)(logits, truth, torch.ones(1)).sum()
     assert torch.isfinite(torch.autograd.grad(loss, logits)[0]).all()
+
+
+@pytest.mark.parametrize("name", ["ldam", "logit_adjusted"])
+def test_labels_that_weigh_less_than_one_document_keep_their_ratio(name: LossName) -> None:
+    light, heavy = (
+        Losses(scale * torch.tensor([8.0, 1.0]), name)(THREE_TO_ONE, torch.tensor([0]), torch.ones(1))
+        for scale in (0.05, 5.0)
+    )
+    assert float(light) == pytest.approx(float(heavy))
