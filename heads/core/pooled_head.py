@@ -11,7 +11,7 @@ from featurestore import Bags
 from heads.core.head import Head
 from heads.core.hyperparameters import Help
 
-__all__ = ["PooledHead", "Pooling"]
+__all__ = ["PooledHead", "Pooling", "are_one_array"]
 
 Pooling: TypeAlias = Annotated[
     tuple[Literal["cls", "mean", "max", "segments"], ...] | None,
@@ -43,7 +43,7 @@ class PooledHead(Head):
         if self.pooling is not None:
             return self._requested_views()
         views = [view for view in self._default_views(bags) if view in bags.views]
-        if views and _are_one_array(bags, views):
+        if views and are_one_array(bags, views):
             views = views[:1]
         return tuple(views) or self._requested_views()
 
@@ -71,7 +71,7 @@ class PooledHead(Head):
         return sum(self.dims_.values()) + self._tabular_width
 
 
-def _are_one_array(bags: Bags, names: list[str]) -> bool:
+def are_one_array(bags: Bags, names: list[str]) -> bool:
     """Whether the views are one vector per document under several names, as those of a plain array are."""
     views = [bags.view(name) for name in names]
     return all(view.arrays is views[0].arrays for view in views) and bool((views[0].length == 1).all())

@@ -213,11 +213,11 @@ def _fit_liblinear(
     rows: "csr_matrix", y: NDArray[Any], weight: NDArray[np.float64], C: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients (classes, features) and intercepts (classes,) in sorted class order; two classes give one row."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
     model = LinearSVC(C=C, random_state=seed % 2**32, tol=TOLERANCE)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        # of convergence, and that many whole numbers as labels might be a regression
+        warnings.simplefilter("ignore", UserWarning)
         model.fit(rows, y, sample_weight=weight)
     return model.coef_, model.intercept_

@@ -18,6 +18,7 @@ from heads.core.class_weights import ClassWeight
 from heads.core.detailed_labels import DetailUse
 from heads.core.head import Examples, Head
 from heads.core.hyperparameters import Help, Range, to_json
+from heads.core.pooled_head import are_one_array
 from heads.core.saving import read_arrays, write_arrays
 from heads.training.config import Imbalance, Stopping, Training
 from heads.training.document_batches import Batch, Sequences
@@ -75,7 +76,10 @@ class NetworkHead(FittedNetworkHead, Head):
         return len(self.classes_) + (0 if self.detailed_ is None else len(self.detailed_.classes))
 
     def _available_views(self, bags: Bags) -> tuple[str, ...]:
-        return tuple(view for view in self._requested_views() if view in bags.views) or self._requested_views()
+        views = [view for view in self._requested_views() if view in bags.views]
+        if views and are_one_array(bags, views):
+            views = views[:1]
+        return tuple(views) or self._requested_views()
 
     def _position_limit(self) -> int | None:
         """How many positions of a document are read, from its start; None for all."""
@@ -258,6 +262,9 @@ def _ordered_columns(order: tuple[str, ...] | None, classes: list[Any]) -> torch
     if order is None:
         return None
     columns = {str(label): column for column, label in enumerate(classes)}
+    if len(set(order)) < len(order):
+        twice = next(label for label in order if order.count(label) > 1)
+        raise CallError(f"order names the label '{twice}' twice. Name every label once, the lowest first.")
     missing = [label for label in columns if label not in order]
     if missing:
         raise CallError(f"order lacks the label '{missing[0]}'. Name every label, the lowest first.")

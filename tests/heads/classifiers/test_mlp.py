@@ -66,3 +66,9 @@ def test_pooling_once_before_the_training_gives_the_logits_of_pooling_in_the_net
     )
     unpooled = network_scores(head.network_, head._sequences(planted.bags), torch.arange(len(planted)))
     np.testing.assert_allclose(head.decision_function(planted.bags), unpooled, atol=1e-4)
+
+
+def test_a_plain_array_is_read_once_although_it_has_three_view_names() -> None:
+    planted = mean_signal(chunks=(1, 1))
+    head = MLPHead(hidden=0, training=training_of(epochs=1)).fit(planted.bags.pooled(("mean",)), planted.y)
+    assert head.parameter_count_ == 6 * 3 + 3

@@ -1,5 +1,6 @@
 """Support-vector machines on sparse rows: their inner folds and their calibration."""
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -145,3 +146,11 @@ def test_without_documents_that_may_validate_there_is_no_inner_fold() -> None:
         rows, replace(examples, fit_only=np.ones(60, dtype=bool)), LABELS, C=1.0, seed=0
     )
     assert (len(scored), margins.shape) == (0, (0, LABELS))
+
+
+def test_many_labels_of_few_documents_are_no_warning() -> None:
+    rows, examples = rows_and_examples()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coefficients, _ = fit_svm(rows, replace(examples, y=np.arange(60) % 40), 40, C=1.0, seed=0)
+    assert coefficients.shape == (40, 5)

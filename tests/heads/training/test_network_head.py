@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from data.errors import CallError
 from featurestore import Bags, Ragged
 from heads.classifiers.attention import AttentionHead
 from heads.classifiers.gated import GatedHead
@@ -219,3 +220,10 @@ def test_a_fitted_head_can_be_copied() -> None:
     head = head_of("transformer").fit(planted.bags, planted.y)
     scores = copy.deepcopy(head).decision_function(planted.bags)
     np.testing.assert_array_equal(scores, head.decision_function(planted.bags))
+
+
+def test_an_order_that_names_a_label_twice_is_refused() -> None:
+    planted = mean_signal()
+    order = ("label-0", "label-1", "label-1", "label-2")
+    with pytest.raises(CallError, match=r"^order names the label 'label-1' twice\."):
+        MLPHead(training=training_of(loss="emd", order=order)).fit(planted.bags, planted.y)
