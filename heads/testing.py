@@ -25,7 +25,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_predict
 
 from data.errors import CallError, RunDamaged, UnknownName
-from featurestore import Bags
+from featurestore import Bags, Ragged
 from heads.core.head import Head
 from heads.core.hyperparameters import hyperparameters_of
 from heads.planted_signals import (
@@ -148,6 +148,14 @@ class HeadContract:
         parts = [fitted.decision_function(planted.bags[rows]) for rows in np.array_split(np.arange(len(planted)), 7)]
         np.testing.assert_allclose(np.concatenate(parts), fitted.decision_function(planted.bags), atol=1e-4)
 
+    def test_a_document_without_chunks_has_finite_scores(self) -> None:
+        """In the training documents, and alone; its text may be empty."""
+        planted = self.planted()
+        bags = replace(planted.bags, views={name: _emptied(view) for name, view in planted.bags.views.items()})
+        head = clone(self.head).fit(bags, planted.y)
+        assert np.isfinite(head.decision_function(bags)).all()
+        assert np.isfinite(head.decision_function(bags[:1])).all()
+
     def test_no_documents_have_no_scores(self) -> None:
         """An empty matrix with the right number of columns."""
         scores = self.fitted().decision_function(self.planted().bags[:0])
@@ -188,18 +196,30 @@ class HeadContract:
         np.testing.assert_allclose(scores, fitted.decision_function(planted.bags), atol=1e-3)
 
     def test_the_same_seed_gives_the_same_scores(self) -> None:
-        """In every bit."""
+        """In every bit, and NumPy's global generator is neither read nor changed."""
         planted = self.planted()
+        np.random.seed(1)
+        before = repr(np.random.get_state())
+        scores = self.fit(planted).decision_function(planted.bags)
+        np.testing.assert_array_equal(scores, self.fitted().decision_function(planted.bags))
+        assert repr(np.random.get_state()) == before
+
+    def test_a_second_fit_forgets_the_first(self) -> None:
+        """The scores are those of a head that was fitted once."""
+        planted = self.planted()
+        head = self.fit(shuffle_labels(planted)).fit(planted.bags, planted.y)
         np.testing.assert_array_equal(
-            self.fit(planted).decision_function(planted.bags), self.fitted().decision_function(planted.bags)
+            head.decision_function(planted.bags), self.fitted().decision_function(planted.bags)
         )
 
     def test_arguments_are_not_changed(self) -> None:
-        """Neither features nor labels nor weights."""
+        """Neither features nor labels nor weights nor hyperparameters."""
         planted = self.planted()
         before = {view: planted.bags.view(view).gather()[0].copy() for view in planted.bags.views}
         labels, weight = planted.y.copy(), np.linspace(0, 2, len(planted))
-        self.fit(planted, sample_weight=weight).predict_proba(planted.bags)
+        head = self.fit(planted, sample_weight=weight)
+        head.predict_proba(planted.bags)
+        assert repr(head.get_params()) == repr(clone(self.head).get_params())
         for view, values in before.items():
             np.testing.assert_array_equal(planted.bags.view(view).gather()[0], values)
         assert (planted.y == labels).all()
@@ -354,6 +374,11 @@ def assert_same_scores(first: Head, second: Head, bags: Bags) -> None:
     """Raise AssertionError unless two heads have the same classes and nearly the same scores."""
     assert first.classes_.tolist() == second.classes_.tolist()
     np.testing.assert_allclose(first.decision_function(bags), second.decision_function(bags), rtol=0, atol=1e-4)
+
+
+def _emptied(view: Ragged) -> Ragged:
+    """The rows of a view, the first without items."""
+    return replace(view, length=np.where(np.arange(len(view)) == 0, 0, view.length))
 
 
 @contextmanager
