@@ -28,8 +28,8 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
     """Whether a run that is worse than the best one fits its training documents too closely, or not closely enough.
 
     A gap between training and out-of-fold accuracy is normal. It is overfitting if it is larger than that of a better
-    run, and fitting training documents worse than a better run does is underfitting; both beyond chance. A run whose
-    kappa may be 0 out of fold is checked alone.
+    run, and fitting training documents worse than a better run does is underfitting; both beyond chance, and of both
+    what accounts for more of the difference out of fold. A run whose kappa may be 0 out of fold is checked alone.
 
     Args:
         run: the run.
@@ -46,13 +46,14 @@ def check_fit(run: runs.Run, best: runs.Run, difference: ConfidenceInterval | No
         return None
     values = f"{own.first_accuracy:.1%} of its training documents and {own.second_accuracy:.1%} out of fold"
     others = f"{best.name}, which is better, {better.first_accuracy:.1%} and {better.second_accuracy:.1%}"
-    if own.difference.low > max(better.difference.high, 0):
-        return Advice(
-            "It overfits", f": it gets {values} right, {others}.", _search_step(run, best, "stronger regularization")
-        )
-    if _training_interval(own).high < _training_interval(better).low:
-        return Advice("It underfits", f": it gets {values} right, {others}.", _search_step(run, best, "more capacity"))
-    return None
+    overfits = own.difference.low > max(better.difference.high, 0)
+    underfits = _training_interval(own).high < _training_interval(better).low
+    if overfits and underfits:
+        overfits = own.difference.value - better.difference.value > better.first_accuracy - own.first_accuracy
+    if not overfits and not underfits:
+        return None
+    finding, aim = ("It overfits", "stronger regularization") if overfits else ("It underfits", "more capacity")
+    return Advice(finding, f": it gets {values} right, {others}.", _search_step(run, best, aim))
 
 
 def _describe_chance(run: runs.Run, counts: PairedCounts, kappa: ConfidenceInterval) -> Advice:

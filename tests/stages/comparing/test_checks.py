@@ -126,6 +126,12 @@ def test_a_worse_run_with_a_larger_gap_overfits(fitted: runs.Run) -> None:
     assert check_fit(run, best, EQUAL) is None and check_fit(run, best, None) is None
 
 
+def test_a_run_that_fits_few_documents_and_loses_some_of_them_underfits(fitted: runs.Run) -> None:
+    best = make_run(fitted, name="best-1", diagnostics=CLOSE)
+    run = make_run(fitted, diagnostics=diagnostics(PairedCounts(300, 145, 0, 555)))
+    assert found(check_fit(run, best, WORSE))[0].startswith("It underfits: it gets 44.5%")
+
+
 def test_a_run_that_a_sweep_chose_is_not_to_be_swept_again(fitted: runs.Run) -> None:
     best = make_run(fitted, name="best-1", diagnostics=CLOSE)
     search = [SearchedRange("k", 5, 1, 50, False, None, 62).to_json()]
