@@ -5,17 +5,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 from data.errors import BadData
 from data.target import Target
 from stages.adapt.label_objective import label_batches
 from stages.adapt.masked_language_model import IGNORED, open_masked_language_model
 from stages.adapt.masked_token_objective import load_transformers_tokenizer, masked_token_objective
-from stages.adapt.objective import pad_windows, random_batches
-from stages.adapt.sentence_objectives import EncoderInBands, delete_words, load_sentence_encoder
+from stages.adapt.objective import random_batches
+from stages.adapt.sentence_objectives import delete_words
 from stages.adapt.training import plan_batches
-from stages.adapt.training_defaults import POSITIONS
 from stages.adapt.windows import LONGEST_WORD, TrainingWindows
 from stages.embed import Encoder
 from tests.stages.adapt.conftest import Folders
@@ -86,27 +84,6 @@ def test_words_are_deleted_as_a_whole_and_one_stays() -> None:
     assert {tuple(result) for result in results} == whole
     kept = np.mean([len(set(words[result])) for result in results])
     assert kept == pytest.approx(3 * 0.4 + 0.6**3, abs=0.15)  # one stays where all three would have been deleted
-
-
-@pytest.mark.parametrize("family", ["bert", "roberta", "t5", "longformer"])
-def test_vectors_of_a_batch_are_computed_almost_without_padding(
-    tiny: Open, folders: Folders, monkeypatch: pytest.MonkeyPatch, family: str
-) -> None:
-    monkeypatch.setitem(POSITIONS, "cpu", 64)
-    encoder = tiny(family)
-    texts = ["one two", " ".join(["goal"] * 30), "three", " ".join(["oil"] * 25), "a b c d", "two words"]
-    windows = TrainingWindows.of(texts, encoder, least_words=1)
-    batch = pad_windows([windows.tokens(number)[0] for number in range(len(windows))], windows)
-    model = load_sentence_encoder(folders(family), "mean", 64).eval()
-    read: list[int] = []
-    model.transformers_model.get_input_embeddings().register_forward_hook(
-        lambda _module, inputs, _output: read.append(inputs[0].numel())
-    )
-    with torch.no_grad():
-        vectors = EncoderInBands(model)(batch)["sentence_embedding"]
-        assert sum(read) < 1.2 * batch["attention_mask"].sum() < 0.8 * batch["input_ids"].numel()
-        expected = model(dict(batch))["sentence_embedding"]
-    torch.testing.assert_close(vectors, expected, rtol=1e-4, atol=1e-5)
 
 
 def batches(y: np.ndarray, tiny: Open, batch_size: int) -> list[np.ndarray]:

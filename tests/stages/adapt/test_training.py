@@ -18,10 +18,13 @@ from featurestore import FeatureStore
 from stages.adapt.adapt import Adaptation, AdaptProgress, train_encoders
 from stages.adapt.cost import time_steps
 from stages.adapt.masked_language_model import open_masked_language_model
-from stages.adapt.objective import Objective
+from stages.adapt.objective import Objective, pad_windows
 from stages.adapt.plan import AdaptPlan, AdaptRequest
+from stages.adapt.sentence_objectives import EncoderInBands, load_sentence_encoder
 from stages.adapt.training import Schedule, run_training
-from stages.embed.encoder.encoder import open_encoder
+from stages.adapt.training_defaults import POSITIONS
+from stages.adapt.windows import TrainingWindows
+from stages.embed.encoder.encoder import Encoder, open_encoder
 from stages.embed.encoder.options import Options
 from stages.embed.model_files.checkpoint import read_config, weights_hash
 from stages.embed.model_files.saved_encoders import find_saved_encoder, read_training
@@ -244,6 +247,27 @@ def test_losses_of_tokens_can_be_divided(
 def batches_of(collated: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
     features = collated.get("features", collated)
     return features if isinstance(features, list) else [features]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "t5", "longformer"])
+def test_vectors_of_a_batch_are_computed_almost_without_padding(
+    tiny: Callable[[str], Encoder], folders: Folders, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    monkeypatch.setitem(POSITIONS, "cpu", 64)
+    encoder = tiny(family)
+    texts = ["one two", " ".join(["goal"] * 30), "three", " ".join(["oil"] * 25), "a b c d", "two words"]
+    windows = TrainingWindows.of(texts, encoder, least_words=1)
+    batch = pad_windows([windows.tokens(number)[0] for number in range(len(windows))], windows)
+    model = load_sentence_encoder(folders(family), "mean", 64).eval()
+    read: list[int] = []
+    model.transformers_model.get_input_embeddings().register_forward_hook(
+        lambda _module, inputs, _output: read.append(inputs[0].numel())
+    )
+    with torch.no_grad():
+        vectors = EncoderInBands(model)(batch)["sentence_embedding"]
+        assert sum(read) < 1.2 * batch["attention_mask"].sum() < 0.8 * batch["input_ids"].numel()
+        expected = model(dict(batch))["sentence_embedding"]
+    torch.testing.assert_close(vectors, expected, rtol=1e-4, atol=1e-5)
 
 
 class RunsOut(Limited):
