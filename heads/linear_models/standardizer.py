@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 __all__ = ["Standardizer"]
 
 FITTED = 1024  # documents whose moments are computed at a time, in a core's cache
-LEAST = (
-    1e-6  # deviation; vectors in float16 are rounded to multiples of 6e-8 near zero, and encoders have dead dimensions
-)
+# vectors in float16 are rounded to multiples of 6e-8 near zero, and encoders have dead dimensions
+LEAST = 1e-6  # deviation of a feature that is scaled
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,11 +120,9 @@ def time_steps(objective: "Objective", schedule: Schedule, device: str) -> float
     """
     with quiet():
         choose_parameters(objective, schedule.train)
+    first = first_parts(objective, schedule, device)
     seconds, _ = divide_until_they_fit(
-        lambda parts: _time_steps(objective, schedule, device, parts),
-        max(map(len, schedule.batches)),
-        device,
-        first_parts(objective, schedule, device),
+        lambda parts: _time_steps(objective, schedule, device, parts), schedule.largest_batch, device, first
     )
     return seconds
 

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 def divide_until_they_fit(
     attempt: Callable[[int], Result], largest: int, device: str, parts: int = 1
 ) -> tuple[Result, int]:
-    """Try with batches in some parts, then with twice as many whenever memory runs out.
+    """Try with batches in some parts, and with twice as many whenever memory runs out.
 
     Args:
         attempt: Called with the number of parts that each batch is divided into.
@@ -24,14 +24,15 @@ def divide_until_they_fit(
         parts: How many parts to begin with.
 
     Returns:
-        What `attempt` returned, and the number of parts.
+        What `attempt` returned, and how often memory ran out.
 
     Raises:
         EmbedOnceError: Two windows do not fit into memory.
     """
+    halvings = 0
     while True:
         try:
-            return attempt(parts), parts
+            return attempt(parts), halvings
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -40,7 +41,7 @@ def divide_until_they_fit(
                     f"Two windows do not fit into the memory of {device}. Use --train lora, a shorter --window, a "
                     "smaller encoder or another --device."
                 ) from error
-        parts *= 2
+        parts, halvings = 2 * parts, halvings + 1
         empty_gpu_cache()  # behind the block of the error, which keeps the tensors of the attempt
 
 

@@ -7,7 +7,6 @@ other than to those of the other windows in the batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,7 @@ def tsdae_objective(model: "SentenceTransformer", windows: TrainingWindows) -> O
         return {"features": [damaged, pad_windows([ids for ids, _ in rows], windows)]}
 
     tokens = model.transformers_model.get_input_embeddings().weight.shape[0]
-    return replace(_objective(model, loss, collate), logits_per_position=tokens)
+    return _objective(model, loss, collate, tokens)
 
 
 def delete_words(ids: Integers, words: Integers, rng: np.random.Generator) -> Integers:
@@ -130,6 +129,8 @@ def simcse_objective(model: "SentenceTransformer", windows: TrainingWindows) -> 
     return _objective(model, loss, collate)
 
 
-def _objective(model: "SentenceTransformer", loss: nn.Module, collate: Collate) -> Objective:
+def _objective(
+    model: "SentenceTransformer", loss: nn.Module, collate: Collate, logits_per_position: int | None = None
+) -> Objective:
     encoder = model.transformers_model
-    return Objective(SentenceLoss(loss), encoder, encoder, collate)
+    return Objective(SentenceLoss(loss), encoder, encoder, collate, logits_per_position)

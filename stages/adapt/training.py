@@ -53,7 +53,12 @@ class Schedule:
     seed: int
     device: str
     train: Train
-    positions: int = 0
+    positions: int
+
+    @property
+    def largest_batch(self) -> int:
+        """The number of windows of the largest batch."""
+        return max(map(len, self.batches))
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class TrainingReport:
         """In words."""
         resumed = f" (resumed at step {self.resumed_at:,})" if self.resumed_at else ""
         times = "once" if self.halvings == 1 else f"{self.halvings} times"
-        halved = f" Memory ran out {times}: each step read {2**self.halvings} smaller batches." if self.halvings else ""
+        halved = f" Memory ran out {times}: each step had {2**self.halvings} times the parts." if self.halvings else ""
         return f"{plural(self.steps, 'step')}{resumed} in {format_duration(self.seconds)}, {self.precision}.{halved}"
 
 
@@ -131,15 +136,15 @@ def run_training(objective: Objective, schedule: Schedule, folder: Path, progres
             _restore(objective.network, initial)  # another attempt may have done steps since the last checkpoint
             return _train(objective, schedule, parts, folder, device, progress)
 
-        first = first_parts(objective, schedule, device)
-        resumed_at, parts = divide_until_they_fit(attempt, max(map(len, schedule.batches)), device, first)
+        parts = first_parts(objective, schedule, device)
+        resumed_at, halvings = divide_until_they_fit(attempt, schedule.largest_batch, device, parts)
         empty_gpu_cache()
         merge()
     return TrainingReport(
         steps=len(schedule.batches),
         seconds=time.perf_counter() - started,
         precision=training_precision(device),
-        halvings=int(math.log2(parts / first)),
+        halvings=halvings,
         resumed_at=resumed_at,
         peak_memory=peak_memory(device),
     )
@@ -154,7 +159,7 @@ def first_parts(objective: Objective, schedule: Schedule, device: str) -> int:
     if objective.logits_per_position is None:
         return 1
     positions = min(POSITIONS[device.partition(":")[0]], MAX_LOGITS / objective.logits_per_position)
-    return min(math.ceil(max(schedule.positions, 1) / positions), max(max(map(len, schedule.batches)) // 2, 1))
+    return min(math.ceil(schedule.positions / positions), max(schedule.largest_batch // 2, 1))
 
 
 def _trained_values(network: "nn.Module") -> list[torch.Tensor]:

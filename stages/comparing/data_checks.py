@@ -136,10 +136,10 @@ def check_groups(run: runs.Run, predictions: Predictions) -> Advice | None:
         decided = predictions.predicted >= 0
         groups, right = groups[decided], right[decided]
     _, group_of = np.unique(groups, return_inverse=True)
-    random, count = np.random.default_rng(run.record.seed), int(group_of.max(initial=-1)) + 1
-    ratio = _error_ratio(right, group_of)
+    count, ratio = int(group_of.max(initial=-1)) + 1, _error_ratio(right, group_of)
     if count == len(right) or ratio < WIDER:
         return None
+    random = np.random.default_rng(run.record.seed)
     by_chance = [_error_ratio(random.permutation(right), group_of) for _ in range(SHUFFLES)]
     if ratio <= np.quantile(by_chance, 0.975):
         return None

@@ -204,7 +204,7 @@ def limited_objective(network: Limited) -> Objective:
 
 
 def run_limited(folder: Path, network: Limited, lr: float = 0.1) -> Any:
-    schedule = Schedule([np.arange(8)] * 3, lr, 0, "cpu", "all")
+    schedule = Schedule([np.arange(8)] * 3, lr, 0, "cpu", "all", positions=8)
     return run_training(limited_objective(network), schedule, folder, ignore)
 
 
@@ -288,7 +288,7 @@ def test_steps_before_memory_runs_out_are_not_done_twice(tmp_path: Path) -> None
 
 def test_a_dry_run_divides_its_batches_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.adapt.cost.TRIAL_STEPS", 2)
-    schedule, limited = Schedule([np.arange(8)] * 3, 0.1, 0, "cpu", "all"), Limited(4)
+    schedule, limited = Schedule([np.arange(8)] * 3, 0.1, 0, "cpu", "all", positions=8), Limited(4)
     assert time_steps(limited_objective(limited), schedule, "cpu") > 0
     assert limited.sizes == [4] * 4
     with pytest.raises(EmbedOnceError, match="Two windows do not fit into the memory of cpu"):
