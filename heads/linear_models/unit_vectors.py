@@ -9,6 +9,8 @@ from heads.linear_models.standardizer import Standardizer
 
 __all__ = ["class_prior", "to_unit_vectors"]
 
+BLOCK = 1024  # documents that are standardized at a time, in a core's cache
+
 
 def to_unit_vectors(features: NDArray[Any], standardizer: Standardizer) -> NDArray[np.float32]:
     """Standardize each feature, then scale each document to length 1.
@@ -19,9 +21,14 @@ def to_unit_vectors(features: NDArray[Any], standardizer: Standardizer) -> NDArr
     Returns:
         float32 (documents, dims); a document equal to the mean stays 0.
     """
-    standard = standardizer.transform(features)
-    length = np.linalg.norm(standard, axis=1, keepdims=True)
-    return np.asarray(standard / np.where(length > 0, length, 1.0), dtype=np.float32)
+    unit_vectors = np.empty(features.shape, np.float32)
+    for first in range(0, len(features), BLOCK):
+        standard = standardizer.transform(features[first : first + BLOCK])
+        length = np.sqrt(np.einsum("ij,ij->i", standard, standard))[:, None]
+        np.divide(
+            standard, np.where(length > 0, length, 1.0), out=unit_vectors[first : first + BLOCK], casting="same_kind"
+        )
+    return unit_vectors
 
 
 def class_prior(y: NDArray[Any], loss_weight: NDArray[np.float64], labels: int) -> NDArray[np.float64]:

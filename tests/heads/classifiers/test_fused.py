@@ -8,6 +8,7 @@ import pytest
 
 from data.errors import UnknownName
 from featurestore import Bags
+from heads.classifiers import fused
 from heads.classifiers.fused import COMPONENTS, START, STRENGTHS, FusedHead
 from heads.classifiers.tfidf import TfIdfHead
 from heads.planted_signals import Planted, make_bags, mean_signal
@@ -80,6 +81,13 @@ def test_wide_vectors_are_projected_to_their_principal_components() -> None:
     head = FusedHead(pooling=("mean",), strength=1.0).fit(bags, planted.y)
     assert head.embedding_coefficients_.shape == (6 + 2 * COMPONENTS, 3)
     assert head.parameter_count_ == 3 * (len(head.tfidf_.vocabulary) + COMPONENTS + 1)
+
+
+def test_principal_components_of_a_sample_keep_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = in_words_and_vectors(), in_words_and_vectors(seed=1)
+    monkeypatch.setattr(fused, "COMPONENT_DOCUMENTS", 4)
+    monkeypatch.setattr(fused, "COMPONENTS", 6)
+    assert FusedHead(strength=1.0).fit(train.bags, train.y).score(test.bags, test.y) > 0.9
 
 
 def test_it_reads_the_stored_pooled_views_and_token_ids() -> None:

@@ -89,11 +89,12 @@ def test_features_are_read_in_blocks_and_binned_as_those_of_one_array(monkeypatc
     monkeypatch.setattr(Bags, "pooled", watch)
     head = LightGBMHead(rounds=2).fit(planted.bags, planted.y)
     assert max(sizes) <= 16 < len(planted.bags)
+    assert min(sizes) > 1, "documents are pooled one by one"
     np.testing.assert_array_equal(head.decision_function(planted.bags), whole)
 
 
 @pytest.mark.parametrize(
-    ("counts", "fraction"), [([5_000] * 4, 1.0), ([40_000, 40_000], 0.25), ([79_400, 600], 0.5), ([99_800, 200], 1.0)]
+    ("counts", "fraction"), [([2_500] * 4, 1.0), ([20_000, 20_000], 0.25), ([79_400, 600], 0.5), ([99_800, 200], 1.0)]
 )
 def test_a_tree_of_many_documents_reads_a_sample_with_enough_of_each_label(counts: list[int], fraction: float) -> None:
     assert module._tree_fraction(np.array(counts)) == fraction
