@@ -149,7 +149,8 @@ def compact(options: RewriteOptions) -> None:
 def prune(options: RewriteOptions) -> None:
     """Remove the features of documents that no corpus of the store refers to any more.
 
-    Do not run it while an `embed` writes to the store: features that it relies on could be removed.
+    It ends if an `embed` saves a corpus meanwhile, which may need them. Do not run it while something reads the store:
+    a reader whose shard is gone ends with an error and must run again.
     """
     from featurestore import plan_pruning
 

@@ -7,10 +7,11 @@ which the next compaction drops. A shard that this one commits may be among thos
 compaction was interrupted after it had committed the same: it stays.
 
 Two at once could each remove the copy that the other one keeps. So the second one is refused, and so is one that was
-planned while another one removed shards.
+planned while another one removed shards. A pruning ends at the next shard if a corpus is saved meanwhile, which may
+need what would be removed; `embed` saves its corpus before it looks for what the store has.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from data.errors import BadData, StorageFailed
 from featurestore.shards.keys import KeyIndex, pack_keys
 from featurestore.shards.shard_content import concatenate_content, select_content
-from featurestore.storage.storage import Progress
+from featurestore.storage.storage import FileState, Progress
 from featurestore.store.store import RECIPE_FILE
 from featurestore.vectors.ragged import as_array
 
@@ -54,7 +55,7 @@ class CompactionPlan:
     """What a compaction will do. groups: shards that become one, all sorted by name; all others stay unchanged.
 
     names: of all shards of the store. duplicates: second copies of documents, which are dropped. unreferenced:
-    documents that no corpus names.
+    documents that no corpus names, which are dropped. corpora: the files of the corpora, None if all documents stay.
     """
 
     groups: tuple[tuple[KeptRows, ...], ...]
@@ -62,6 +63,7 @@ class CompactionPlan:
     documents: int
     duplicates: int
     unreferenced: int
+    corpora: Mapping[str, FileState] | None
 
     @property
     def shards(self) -> int:
@@ -89,7 +91,7 @@ def plan_compaction(store: "FeatureStore", target: int = TARGET_BYTES) -> Compac
     """Plan to merge shards of less than half of `target` bytes into shards of about `target`, without duplicates."""
     kept, duplicates = _first_copies(store)
     changed = [rows for rows in kept if rows.shard.size < target // 2 or len(rows.rows) < len(rows.shard)]
-    return _make_plan(store, changed, target, duplicates=duplicates, unreferenced=0)
+    return _make_plan(store, changed, target, duplicates=duplicates, unreferenced=0, corpora=None)
 
 
 def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> CompactionPlan:
@@ -97,7 +99,7 @@ def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Compactio
 
     Raises BadData for a store without a corpus, as all documents would be dropped; StoreDamaged for a damaged corpus.
     """
-    names = store.corpora()
+    files, names = _corpus_files(store), store.corpora()
     if not names:
         raise BadData(f"{store.name} has no corpus: it is unknown which documents to keep. Nothing was removed.")
     wanted = KeyIndex([pack_keys(list(store.corpus(name).keys)) for name in names])
@@ -105,7 +107,7 @@ def plan_pruning(store: "FeatureStore", target: int = TARGET_BYTES) -> Compactio
     named = [KeptRows(rows.shard, rows.rows[wanted.contains(rows.keys())]) for rows in kept]
     unreferenced = sum(len(rows.rows) for rows in kept) - sum(len(rows.rows) for rows in named)
     changed = [rows for rows in named if len(rows.rows) < len(rows.shard)]
-    return _make_plan(store, changed, target, duplicates=duplicates, unreferenced=unreferenced)
+    return _make_plan(store, changed, target, duplicates=duplicates, unreferenced=unreferenced, corpora=files)
 
 
 def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progress | None = None) -> None:
@@ -118,8 +120,8 @@ def run_compaction(plan: CompactionPlan, store: "FeatureStore", progress: Progre
 
     Raises:
         StoreDamaged: A shard cannot be read.
-        StorageFailed: Another process rewrites the store, or has removed shards since the plan was made; or a disk or
-            bucket refuses.
+        StorageFailed: Another process rewrites the store, or has removed shards or saved a corpus since the plan was
+            made; or a disk or bucket refuses.
     """
     with store.storage.lock(RECIPE_FILE) as keep_lock:
         if not plan.names <= set(store.shard_names()):
@@ -136,16 +138,31 @@ def _rewrite(
     total, done = sum(kept.shard.size for group in plan.groups for kept in group), 0
     committed = set[str]()
     for group in reversed(plan.groups):
+        _check_corpora(plan, store)
         contents = [select_content(kept.shard, kept.rows) for kept in group if len(kept.rows)]
         if contents:
             committed.add(store.commit(concatenate_content(contents)))
         keep_lock()
         for kept in reversed(group):
             if kept.shard.name not in committed:
+                _check_corpora(plan, store)
                 store.shard_folder.remove(kept.shard.name)
             done += kept.shard.size
         if progress is not None:
             progress(done, total)
+
+
+def _corpus_files(store: "FeatureStore") -> Mapping[str, FileState]:
+    return store.storage.subfolder("corpora").states()
+
+
+def _check_corpora(plan: CompactionPlan, store: "FeatureStore") -> None:
+    """Raise StorageFailed if a pruning does not know a corpus."""
+    if plan.corpora is not None and plan.corpora != _corpus_files(store):
+        raise StorageFailed(
+            f"A corpus of {store.location} was saved meanwhile, which may need what would be removed. Run the same "
+            "command again."
+        )
 
 
 def _first_copies(store: "FeatureStore") -> tuple[list[KeptRows], int]:
@@ -156,7 +173,13 @@ def _first_copies(store: "FeatureStore") -> tuple[list[KeptRows], int]:
 
 
 def _make_plan(
-    store: "FeatureStore", changed: Sequence[KeptRows], target: int, *, duplicates: int, unreferenced: int
+    store: "FeatureStore",
+    changed: Sequence[KeptRows],
+    target: int,
+    *,
+    duplicates: int,
+    unreferenced: int,
+    corpora: Mapping[str, FileState] | None,
 ) -> CompactionPlan:
     groups: list[list[KeptRows]] = []
     room = 0.0
@@ -169,4 +192,4 @@ def _make_plan(
     unchanged = [len(group) == 1 and len(group[0].rows) == len(group[0].shard) for group in groups]
     changes = tuple(tuple(group) for group, same in zip(groups, unchanged, strict=True) if not same)
     names = frozenset(shard.name for shard in store.shards())
-    return CompactionPlan(changes, names, store.documents, duplicates, unreferenced)
+    return CompactionPlan(changes, names, store.documents, duplicates, unreferenced, corpora)

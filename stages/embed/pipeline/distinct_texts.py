@@ -43,18 +43,16 @@ class DistinctTexts:
         return cls(documents, keys, in_part, first[in_part[first]])
 
     def missing(self, store: FeatureStore | None) -> NDArray[np.int64]:
-        """The rows whose text `store` lacks; all rows if there is no store."""
+        """The rows whose text `store` lacks by now; all rows if there is no store."""
         return self.rows if store is None else self._without_features(self.rows, store)
 
     def missing_in_other_parts(self, store: FeatureStore) -> int:
         """The number of documents outside the part that no process has committed yet."""
         others = np.flatnonzero(~self.in_part)
-        if not len(others):
-            return 0
-        store.refresh()
-        return len(self._without_features(others, store))
+        return len(self._without_features(others, store)) if len(others) else 0
 
     def _without_features(self, rows: NDArray[np.int64], store: FeatureStore) -> NDArray[np.int64]:
+        store.refresh()
         known = store.keys
         blocks = (rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS))
         return np.concatenate([rows[:0], *(block[~known.contains(self.keys[block])] for block in blocks)])

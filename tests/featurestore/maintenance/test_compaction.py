@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from featurestore import (
     CorpusTable,
     FeatureStore,
     Recipe,
+    ShardContent,
     plan_compaction,
     plan_pruning,
     run_compaction,
@@ -190,6 +192,29 @@ def test_a_compaction_in_the_middle_of_a_pruning_is_refused_and_loses_nothing(
     with pytest.raises(StorageFailed, match=r"Another process has removed shards of .*store meanwhile\. Run the same"):
         run_compaction(plans[0], other)
     assert read(FeatureStore.open(store.folder), ["one"]) == before
+
+
+@pytest.mark.parametrize("saved_before", ["the plan runs", "a shard is removed"])
+def test_a_pruning_ends_if_a_corpus_is_saved_that_needs_what_would_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved_before: str
+) -> None:
+    store = store_of(tmp_path / "store", ["one", "gone"], ["two", "gone too"])
+    store.save_corpus(corpus("one", "two"))
+    wanted = ["one", "gone", "two", "gone too"]
+    before, other, plan = read(store, wanted), FeatureStore.open(store.folder), plan_pruning(store)
+    commit = FeatureStore.commit
+
+    def save_after_commit(self: FeatureStore, shard: ShardContent) -> str:
+        other.save_corpus(replace(corpus(*wanted), name="other"))
+        return commit(self, shard)
+
+    if saved_before == "the plan runs":
+        other.save_corpus(replace(corpus(*wanted), name="other"))
+    else:
+        monkeypatch.setattr(FeatureStore, "commit", save_after_commit)
+    with pytest.raises(StorageFailed, match=r"^A corpus of .*store was saved meanwhile, .* Run the same command again"):
+        run_compaction(plan, store)
+    assert read(FeatureStore.open(store.folder), wanted) == before
 
 
 @given(st.lists(st.lists(st.integers(0, 9), unique=True, min_size=1), max_size=5), st.sets(st.integers(0, 9)))

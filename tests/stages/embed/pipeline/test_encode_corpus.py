@@ -17,7 +17,7 @@ import torch
 
 from data.documents import Document
 from data.errors import BadData, EmbedOnceError, RecipeMismatch, StorageFailed
-from featurestore import FeatureStore, text_key
+from featurestore import FeatureStore, plan_pruning, run_compaction, text_key
 from stages.embed import EmbedProgress, Encoder, embed
 from stages.embed.pipeline import background, encode_corpus
 from tests.encoding import encode
@@ -171,6 +171,18 @@ def test_documents_that_another_process_committed_meanwhile_are_skipped(
 
     report = embed(corpus(MANY), encoder, store, meanwhile)
     assert network.windows == report.encoded < 30
+
+
+def test_documents_that_were_pruned_meanwhile_are_encoded_again(tiny: Open, tmp_path: Path) -> None:
+    encoder = tiny()
+    store = store_of(tmp_path, encoder)
+    embed(corpus(["oil price rose", "wheat"]), encoder, store)
+    assert len(store.keys) == 2
+    other = FeatureStore.open(store.folder)
+    embed(corpus(["wheat"]), encoder, other)
+    run_compaction(plan_pruning(other), other)
+    assert embed(corpus(["oil price rose", "wheat"]), encoder, store).already_stored == 1
+    assert len(FeatureStore.open(store.folder).keys) == 2
 
 
 @pytest.mark.parametrize(
