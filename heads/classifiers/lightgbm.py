@@ -4,8 +4,10 @@ This module is `heads.classifiers.lightgbm`; `import lightgbm` inside it imports
 absolute.
 """
 
+import io
 import re
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -89,7 +91,8 @@ class LightGBMHead(PooledHead):
         """LightGBM's data set of the features, in bins: a byte per value, shared by the boosters of all labels."""
         library = _import_library()
         rows = _make_sequence(library, lambda key: self._features(bags[key]), len(bags))
-        return library.Dataset(rows, params=parameters, free_raw_data=False).construct()
+        with redirect_stdout(io.StringIO()):  # it prints that BINNED is small, whatever the verbosity
+            return library.Dataset(rows, params=parameters, free_raw_data=False).construct()
 
     def _parameters(self, classes: int) -> dict[str, Any]:
         return {

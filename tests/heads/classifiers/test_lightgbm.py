@@ -1,5 +1,6 @@
 """The lightgbm head."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from heads.classifiers.lightgbm import LightGBMHead
 from heads.planted_signals import mean_signal, multilabel_signal
 from heads.testing import HeadContract
 
+ROOT = Path(__file__).resolve().parents[3]
 BY_COUNTS = "trees count documents, not weights, for bin boundaries and leaf sizes"
 BY_DRAWS = "the trees of all labels draw their features from one stream of random numbers, in the order of columns"
 
@@ -105,3 +107,14 @@ def test_trees_on_samples_learn_the_planted_signal(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "TREE_PER_LABEL", 50)
     planted = mean_signal(documents=600)
     assert LightGBMHead(features=0.5).fit(planted.bags, planted.y).score(planted.bags, planted.y) > 0.95
+
+
+def test_the_library_prints_nothing_about_the_sample_that_chooses_bins() -> None:
+    script = (
+        "from heads.classifiers import lightgbm\n"
+        "from heads.planted_signals import mean_signal\n"
+        "lightgbm.BINNED, planted = 60, mean_signal(documents=600)\n"
+        "lightgbm.LightGBMHead(rounds=1).fit(planted.bags, planted.y)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
