@@ -58,7 +58,7 @@ demo-all: $(BASE)
 MEMORY_KB := $(shell df -Pk /dev/shm 2>/dev/null | awk 'END { print int($$4) }')
 TEMPORARY := $(shell test 0$(MEMORY_KB) -ge 4000000 && echo TMPDIR=/dev/shm)
 PYTEST := $(TEMPORARY) OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --dist worksteal \
-	-o tmp_path_retention_count=1
+	-o tmp_path_retention_policy=failed
 
 test: setup
 	$(PYTEST)
