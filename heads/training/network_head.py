@@ -247,7 +247,7 @@ class Standardized(nn.Module):
 
     def standardize(self, batch: Batch) -> torch.Tensor:
         """The standardized vectors of a batch, float32 (all positions, dim)."""
-        return (batch.vectors - self.mean) / self.deviation
+        return (batch.vectors - self.mean).div_(self.deviation)
 
 
 def pad_to_length(values: torch.Tensor, length: int) -> NDArray[np.float32]:
