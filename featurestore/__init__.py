@@ -17,7 +17,7 @@ from featurestore.store.store import FeatureStore, is_store, list_stores, newest
 from featurestore.vectors.bags import Bags, Computation, PerDocument, as_bags
 from featurestore.vectors.contiguous_tokens import ChunkLayout, ContiguousTokens
 from featurestore.vectors.encoder_training import TRAINING_FILE, EncoderTraining, TrainingStep
-from featurestore.vectors.memory import free_memory, return_freed_memory, share_memory
+from featurestore.vectors.memory import free_memory, keep_freed_memory, return_freed_memory, share_memory
 from featurestore.vectors.pooled_file import PooledFile, write_pooled
 from featurestore.vectors.ragged import Ragged
 from featurestore.vectors.recipe import Recipe
@@ -51,6 +51,7 @@ __all__ = [
     "is_store",
     "join_bags",
     "joined_fingerprint",
+    "keep_freed_memory",
     "list_stores",
     "newest_store",
     "parse_location",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from data.text_format import format_bytes, format_duration, plural
+from featurestore import keep_freed_memory
 from stages.adapt.adapt import Adaptation
 from stages.adapt.memory import divide_until_they_fit, peak_memory
 from stages.adapt.training import PlannedBatches, Schedule, choose_parameters, first_parts, quiet, training_precision
@@ -113,6 +114,7 @@ def estimate_cost(adaptation: Adaptation) -> Estimate:
     )
 
 
+@keep_freed_memory()
 def time_steps(objective: "Objective", schedule: Schedule, device: str) -> float:
     """The mean seconds of a training step, measured on a few batches at random; the network is changed.
 

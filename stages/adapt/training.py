@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from data.devices import computes_bfloat16_well
 from data.errors import BadData
 from data.text_format import format_duration, plural
+from featurestore import keep_freed_memory
 from stages.adapt.memory import divide_until_they_fit, peak_memory
 from stages.adapt.objective import Epoch, Integers, Objective
 from stages.adapt.plan import Train
@@ -108,6 +109,7 @@ def plan_batches(epoch: Epoch, batch_size: int, *, epochs: float, steps: int | N
     return batches[:count]
 
 
+@keep_freed_memory()
 def run_training(objective: Objective, schedule: Schedule, folder: Path, progress: "OnProgress") -> TrainingReport:
     """Train the objective's network in place; LoRA matrices are merged into it.
 

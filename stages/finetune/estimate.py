@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import NDArray
 
-from featurestore import free_memory
+from featurestore import free_memory, keep_freed_memory
 from heads.core.inputs import encode
 from heads.training.network_head import seeded
 from heads.training.samplers import RankBatch
@@ -94,6 +94,7 @@ def estimate(request: FinetuneRequest, *, notify: Callable[[str], None]) -> Fine
     )
 
 
+@keep_freed_memory()
 def _time_steps(
     training: "Training", classifier: "EncoderClassifier", fold: Fold, y: NDArray[Any], classes: list[Any]
 ) -> float:

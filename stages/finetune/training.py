@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from featurestore import keep_freed_memory
 from heads.classifiers.finetuned import FinetunedHead
 from heads.core.class_weights import loss_weights
 from heads.core.inputs import encode
@@ -79,6 +80,7 @@ class Training:
         special = np.diff(self.windows.offsets) * self.encoder.extra_positions
         return np.asarray(self.windows.tokens_to_encode + special)
 
+    @keep_freed_memory()
     def run(self, fold: Fold, folder: Path, on_progress: "Callable[[StepProgress], None]") -> TrainedFold:
         """Train on the documents of a fold, or resume that.
 

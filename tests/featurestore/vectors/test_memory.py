@@ -1,10 +1,13 @@
 """What is free: of the machine, and of the control groups that a container or a scheduler's job is in."""
 
+import platform
+import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from featurestore import free_memory, return_freed_memory, share_memory
+from featurestore import free_memory, keep_freed_memory, return_freed_memory, share_memory
 from featurestore.vectors import memory
 
 MEMINFO = "MemTotal:       2000 kB\nMemFree:  10 kB\nMemAvailable:   1000 kB\n"
@@ -74,3 +77,21 @@ def test_freed_memory_is_left_to_another_c_library(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("ctypes.CDLL", load)
     return_freed_memory()
+    with keep_freed_memory():
+        pass
+
+
+def fresh_pages(rounds: int) -> int:
+    """How many pages the system gave for blocks of 64 MB that were freed at once."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        np.full(2**26, 1, dtype=np.int8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library is left alone")
+def test_freed_memory_is_kept_inside_the_block_and_returned_after_it() -> None:
+    with keep_freed_memory():
+        fresh_pages(1)
+        assert fresh_pages(5) < 5
+    assert fresh_pages(5) > 5 * 16
