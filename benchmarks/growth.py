@@ -17,7 +17,6 @@ or larger by a factor; the bars stay, so with a small one it is only a rehearsal
 
 import json
 import math
-import os
 import random
 import resource
 import subprocess
@@ -85,7 +84,7 @@ def run_command(command: Command, folder: Path) -> Result:
         with (
             output.open("wb") as out,
             errors.open("wb") as error,
-            subprocess.Popen([sys.executable, str(ROOT / "cli.py"), *arguments], stdout=out, stderr=error) as process,
+            subprocess.Popen([sys.executable, "cli.py", *arguments], cwd=ROOT, stdout=out, stderr=error) as process,
         ):
             peak, unshared = _watch_memory(process)
         seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -247,5 +246,4 @@ def main(parts: tuple[str, ...], heads: tuple[str, ...], scale: float, folder: P
 
 
 if __name__ == "__main__":
-    os.chdir(ROOT)
     main()

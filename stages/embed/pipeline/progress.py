@@ -113,7 +113,7 @@ class EmbedReport:
         return (
             f"{part}{plural(self.documents, 'document')}{others}: {self.encoded:,} encoded in {self.seconds:,.1f} s, "
             f"{plural(self.windows, 'window')} of {plural(self.tokens, 'token')}, "
-            f"{self.tokens_per_second:,.0f} tokens/s, "
+            f"encoder at {self.tokens_per_second:,.0f} tokens/s, "
             f"{1 - self.padding_efficiency:.1%} padding, {plural(self.shards, 'shard')}."
         )
 
