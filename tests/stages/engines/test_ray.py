@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -219,7 +220,7 @@ def test_ray_job_submit_runs_a_command_on_the_cluster(
     with (tmp_path / "head.log").open("wb") as log:
         cluster = subprocess.Popen([*head, "--object-store-memory=80000000"], cwd=tmp_path, stdout=log, stderr=log)
     try:
-        while "Ray runtime started" not in (tmp_path / "head.log").read_text():
+        while "Ray runtime started" not in (tmp_path / "head.log").read_text() or not _answers(dashboard):
             assert cluster.poll() is None, (tmp_path / "head.log").read_text()
             time.sleep(0.2)
         program = [sys.executable, str(ROOT / "cli.py"), "embed", inputs[1], "--model", inputs[0], "--device", "cpu"]
@@ -241,6 +242,13 @@ def test_ray_job_submit_runs_a_command_on_the_cluster(
                 process.kill()
             cluster.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(port: int) -> bool:
+    with suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    return False
 
 
 def _free_port() -> int:
