@@ -50,8 +50,8 @@ def return_freed_memory() -> None:
 def keep_freed_memory() -> Iterator[None]:
     """Have glibc keep freed memory for the next allocation inside the block, and return what is left at its end.
 
-    A training step frees and allocates the same large blocks again and again, and zeroed pages for them take a
-    twentieth to a fifth of its CPU time. Other libraries are left alone.
+    A training step frees and allocates the same large blocks again and again. glibc returns each block of more than
+    32 MB at once, so that the system would zero its pages in every step. Other libraries are left alone.
     """
     _set_options((TRIM_THRESHOLD[0], -1), (MMAP_MAX[0], 0))  # never return, and no mappings
     try:
