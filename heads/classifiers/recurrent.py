@@ -1,8 +1,7 @@
 """Recurrent networks over a document's vectors, which `lstm` and `gru` share."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -11,12 +10,10 @@ from heads.core.hyperparameters import Help, Range, Search
 from heads.training.document_batches import Batch
 from heads.training.dropout import Dropout
 from heads.training.initialization import initialize_recurrent
+from heads.training.recurrence import TimeOrder, recurrent_states
 from heads.training.sequence_head import SequenceHead
 
 __all__ = ["Recurrence", "RecurrentHead"]
-
-# time steps per call of the recurrence on a CPU
-BLOCK = 32
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -76,64 +73,9 @@ class Recurrence(nn.Module):
 
 def hidden_states(layer: nn.LSTM | nn.GRU, batch: Batch) -> torch.Tensor:
     """The states of the last layer, float32 (all positions, directions * hidden), in the order of the batch."""
-    order = time_order(batch.lengths.cpu())
-    if batch.vectors.device.type == "cpu" and len(order.sizes) > BLOCK:
-        return _states_in_blocks(layer, batch.vectors, order)
+    if batch.vectors.device.type == "cpu":
+        return recurrent_states(layer, batch.vectors, batch.lengths)
+    order = TimeOrder.of(batch.lengths.cpu())
     index = order.forward.to(batch.vectors.device)
     states = layer(nn.utils.rnn.PackedSequence(batch.vectors.index_select(0, index), order.sizes))[0].data
     return torch.empty_like(states).index_copy(0, index, states)
-
-
-class TimeOrder(NamedTuple):
-    """Positions sorted by time: the first of each document, longest document first, then the second ones, and so on.
-
-    forward: int64 (all positions,). backward: the same with each document read from its end. sizes: documents per time.
-    """
-
-    forward: torch.Tensor
-    backward: torch.Tensor
-    sizes: torch.Tensor
-
-
-def time_order(lengths: torch.Tensor) -> TimeOrder:
-    """The order in which a recurrence reads concatenated documents of these lengths."""
-    longest_first = lengths.argsort(descending=True, stable=True)
-    ends, lengths = lengths.cumsum(0)[longest_first], lengths[longest_first]
-    time = torch.arange(int(lengths[0]))[:, None]
-    is_real = time < lengths
-    return TimeOrder((ends - lengths + time)[is_real], (ends - 1 - time)[is_real], is_real.sum(dim=1))
-
-
-def _states_in_blocks(layer: nn.LSTM | nn.GRU, vectors: torch.Tensor, order: TimeOrder) -> torch.Tensor:
-    """The same states; torch's gradient on a CPU takes time quadratic in the length of the longest document."""
-    directions = (order.forward, order.backward)[: 2 if layer.bidirectional else 1]
-    for number in range(layer.num_layers):
-        states = []
-        for direction, index in enumerate(directions):
-            weights = layer.all_weights[number * len(directions) + direction]
-            ordered = _direction_states(layer, weights, vectors.index_select(0, index), order.sizes)
-            states.append(torch.empty_like(ordered).index_copy(0, index, ordered))
-        vectors = torch.cat(states, dim=1)
-        if number + 1 < layer.num_layers:
-            vectors = nn.functional.dropout(vectors, layer.dropout, layer.training)
-    return vectors
-
-
-def _direction_states(
-    layer: nn.LSTM | nn.GRU, weights: Sequence[torch.Tensor], vectors: torch.Tensor, sizes: torch.Tensor
-) -> torch.Tensor:
-    """States of one layer and direction, (all positions, hidden), computed one block of times after the other."""
-    is_lstm = isinstance(layer, nn.LSTM)
-    apply: Any = torch.lstm if is_lstm else torch.gru  # the variant for packed sequences, which torch does not type
-    zeros = vectors.new_zeros(1, int(sizes[0]), layer.hidden_size)
-    state: tuple[torch.Tensor, ...] = (zeros, zeros) if is_lstm else (zeros,)
-    blocks: list[torch.Tensor] = []
-    block_sizes = torch.split(sizes, BLOCK)
-    block_vectors = torch.split(vectors, [int(block.sum()) for block in block_sizes])
-    for times, block in zip(block_sizes, block_vectors, strict=True):
-        state = tuple(tensor[:, : int(times[0])] for tensor in state)
-        initial = state if is_lstm else state[0]
-        states, *last = apply(block, times, initial, weights, layer.bias, 1, 0.0, layer.training, False)
-        state = tuple(last)
-        blocks.append(states)
-    return torch.cat(blocks)

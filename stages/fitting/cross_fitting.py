@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import PicklingError
+from typing import NamedTuple
 
 import joblib
 import numpy as np
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from data.errors import EmbedOnceError
 from data.ranges import MAX_COUNT, check_whole_number
@@ -40,13 +42,17 @@ __all__ = [
     "FitJob",
     "FitProgress",
     "FitProgressCallback",
+    "Jobs",
     "cross_fit",
     "prepare_task",
     "resolve_jobs",
 ]
 
 WHOLE = "fitting on the whole training split"
-PARALLEL_MIN_DOCUMENTS = 2_000  # training documents: with fewer, fits take less time than starting processes
+# with fewer training documents, fits run one at a time until the remaining ones are expected to take more seconds than
+# starting processes
+PARALLEL_MIN_DOCUMENTS = 2_000
+PARALLEL_MIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -158,27 +164,39 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
     return task, replace(plan, head=configure_head(plan.head, task.target))
 
 
-def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> int:
-    """The number of parallel fits: `jobs` if given, else one per usable thread, or 1 if that is not faster.
+class Jobs(NamedTuple):
+    """The number of parallel fits, one process each; 1 fits in this process.
 
-    It is not faster on a GPU, which serves one fit at a time, and for few documents or a stacking ensemble, which are
-    fitted before a process has started. Raises CallError for fewer than one.
+    min_seconds: fits run one at a time, in this process and with one job's share of the cores, until the remaining ones
+    are expected to take so long; 0 for never.
+    """
+
+    count: int
+    min_seconds: float = 0.0
+
+
+def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> Jobs:
+    """As many parallel fits as `jobs` says, else one per usable thread, or 1 if that is not faster.
+
+    It is not faster on a GPU, which serves one fit at a time, and for a stacking ensemble, which is fitted before a
+    process has started. With few documents, the first fit shows whether it is. Raises CallError for fewer than one.
     """
     if jobs is not None:
         check_whole_number("jobs", jobs, 1, MAX_COUNT)
-        return min(jobs, plan.fits)
-    if len(task.train) < PARALLEL_MIN_DOCUMENTS or task.base_runs or _uses_gpu(plan.head):
-        return 1
-    return min(_thread_count(), plan.fits)
+        return Jobs(min(jobs, plan.fits))
+    if task.base_runs or _uses_gpu(plan.head):
+        return Jobs(1)
+    has_few = len(task.train) < PARALLEL_MIN_DOCUMENTS
+    return Jobs(min(_thread_count(), plan.fits), PARALLEL_MIN_SECONDS if has_few else 0.0)
 
 
-def cross_fit(job: FitJob, task: Task, jobs: int, on_progress: FitProgressCallback) -> CrossFitResult:
+def cross_fit(job: FitJob, task: Task, jobs: Jobs, on_progress: FitProgressCallback) -> CrossFitResult:
     """Make every fit of a run, except those that a checkpoint has.
 
     Args:
         job: the run.
         task: the documents of `job`.
-        jobs: the number of parallel fits; 1 fits in this process.
+        jobs: the number of parallel fits.
         on_progress: called before each fit.
 
     Returns:
@@ -236,7 +254,7 @@ def _fit_without_validation(job: FitJob, task: Task, on_progress: FitProgressCal
 _Show = Callable[[int, str], None]  # called with the number of fits that are left
 
 
-def _fit_missing(fits: RunFits, open_folds: Sequence[int], jobs: int, show: _Show) -> Iterator[_FitResult]:
+def _fit_missing(fits: RunFits, open_folds: Sequence[int], jobs: Jobs, show: _Show) -> Iterator[_FitResult]:
     """Fit the open folds and the whole training split, that one first if folds can start from its solution."""
     if not hasattr(fits.head, "warm_start_from"):
         yield from _fit_all(fits, [*open_folds, None], jobs, show)
@@ -253,15 +271,19 @@ def _fit_missing(fits: RunFits, open_folds: Sequence[int], jobs: int, show: _Sho
     yield from _fit_all(replace(fits, start=head), open_folds, jobs, show)
 
 
-def _fit_all(fits: RunFits, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:
-    """Fit without each of `folds`, None for the whole training split: here, or in `jobs` processes."""
-    if jobs > 1 and len(folds) > 1:
-        yield from _fit_in_parallel(fits, folds, jobs, show)
-        return
-    number = fits.fold_of.max() + 1
-    for done, fold in enumerate(folds):
-        show(len(folds) - done, WHOLE if fold is None else f"fold {fold + 1} of {number}")
-        yield fit_one(fits, fold)
+def _fit_all(fits: RunFits, folds: Sequence[int | None], jobs: Jobs, show: _Show) -> Iterator[_FitResult]:
+    """Fit without each of `folds`, None for the whole training split: here, or in processes of their own."""
+    number, left, seconds = fits.fold_of.max() + 1, list(folds), 0.0
+    share = max(_thread_count() // jobs.count, 1) if jobs.count > 1 else None
+    while left and (jobs.count == 1 or len(left) == 1 or seconds * len(left) < jobs.min_seconds):
+        fold = left[0]
+        show(len(left), WHOLE if fold is None else f"fold {fold + 1} of {number}")
+        with threadpool_limits(share):
+            fit = fit_one(fits, fold)
+        left, seconds = left[1:], fit.seconds
+        yield fit
+    if left:
+        yield from _fit_in_parallel(fits, left, jobs.count, show)
 
 
 def _fit_in_parallel(fits: RunFits, folds: Sequence[int | None], jobs: int, show: _Show) -> Iterator[_FitResult]:

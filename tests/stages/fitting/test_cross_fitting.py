@@ -21,7 +21,7 @@ from heads.core.head import Head
 from heads.registry import make_head
 from stages.fitting import cross_fitting as module
 from stages.fitting import pooled_features
-from stages.fitting.cross_fitting import prepare_task, resolve_jobs
+from stages.fitting.cross_fitting import Jobs, prepare_task, resolve_jobs
 from stages.fitting.fit_checkpoint import FOLDER, FitCheckpoint
 from stages.fitting.fit_head import fit_head
 from stages.fitting.plan import FitPlan
@@ -105,7 +105,7 @@ def test_a_hyperparameter_that_is_called_warm_start_is_left_alone(dataset: Datas
     task, plan = prepare_task(*dataset, FitPlan(head=OwnHead(), folds=3), tmp_path)
     activities: list[str] = []
     job = module.FitJob(*dataset, plan, tmp_path / "run")
-    module.cross_fit(job, task, 1, lambda now: activities.append(now.activity))
+    module.cross_fit(job, task, Jobs(1), lambda now: activities.append(now.activity))
     assert activities[-1] == "fitting on the whole training split"
 
 
@@ -163,6 +163,23 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(dataset: Datas
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.parametrize(("min_seconds", "fits_here"), [(1e-9, 1), (1e9, 4)])
+def test_the_first_fit_shows_whether_parallel_fits_are_faster(
+    dataset: Dataset, tmp_path: Path, min_seconds: float, fits_here: int
+) -> None:
+    task, plan = prepare_task(*dataset, FitPlan(head=PrototypeHead(), folds=3), tmp_path)
+    results = {}
+    for name, jobs in (("alone", Jobs(1)), ("tried", Jobs(2, min_seconds))):
+        activities: list[tuple[int, str]] = []
+        job = module.FitJob(*dataset, plan, tmp_path / name)
+        results[name] = module.cross_fit(
+            job, task, jobs, lambda now, seen=activities: seen.append((now.step, now.activity))
+        )  # type: ignore[misc]
+    assert [step for step, _ in activities] == sorted(step for step, _ in activities)
+    assert len([activity for _, activity in activities if "in parallel" not in activity]) == fits_here
+    np.testing.assert_allclose(results["tried"].scores, results["alone"].scores, rtol=1e-5)
+
+
 def test_there_are_as_many_parallel_fits_as_cores_if_that_is_faster(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,16 +187,17 @@ def test_there_are_as_many_parallel_fits_as_cores_if_that_is_faster(
     monkeypatch.setattr("stages.fitting.cross_fitting.joblib.cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     found, linear = load_task(*dataset), FitPlan(head=LinearHead(), folds=5)
-    assert resolve_jobs(linear, found, None) == 1  # few documents
-    assert resolve_jobs(linear, found, 3) == 3 and resolve_jobs(linear, found, 99) == 6
+    assert resolve_jobs(linear, found, None) == Jobs(4, module.PARALLEL_MIN_SECONDS)  # few documents
+    assert resolve_jobs(linear, found, 3) == Jobs(3) and resolve_jobs(linear, found, 99) == Jobs(6)
     monkeypatch.setattr(module, "PARALLEL_MIN_DOCUMENTS", 10)
-    assert resolve_jobs(linear, found, None) == 4
-    assert resolve_jobs(FitPlan(head=LinearHead(), folds=2), found, None) == 3
-    assert resolve_jobs(FitPlan(head=StackingHead(), folds=5), replace(found, base_runs=(fitted, fitted)), None) == 1
+    assert resolve_jobs(linear, found, None) == Jobs(4)
+    assert resolve_jobs(FitPlan(head=LinearHead(), folds=2), found, None) == Jobs(3)
+    stacked = replace(found, base_runs=(fitted, fitted))
+    assert resolve_jobs(FitPlan(head=StackingHead(), folds=5), stacked, None) == Jobs(1)
     for asked, expected in (("2", 2), ("2,1", 2), ("64", 4), ("0", 4), ("all", 4)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
-        assert resolve_jobs(linear, found, None) == expected
+        assert resolve_jobs(linear, found, None) == Jobs(expected)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     for name, count in (("mlp", 1), ("supcon", 1), ("linear", 4)):
         _, plan = prepare_task(*dataset, FitPlan(head=make_head(name, {}), folds=5), tmp_path)
-        assert resolve_jobs(plan, found, None) == count
+        assert resolve_jobs(plan, found, None) == Jobs(count)
