@@ -139,7 +139,7 @@ class _LSTM(torch.autograd.Function):
         times, hidden = ctx.times, weight.shape[2]
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=2)
         # derivatives of the cell by its three gates and of the state by the output gate; of the state by the cell
-        factors = torch.addcmul(gates, gates, gates, value=-1).unflatten(2, (4, hidden))
+        factors = torch.addcmul(gates, gates, gates, value=-1).view(*gates.shape[:2], 4, hidden)
         factors[:, :, 0].mul_(candidate)
         factors[:, :, 1].mul_(times.shift(cells))
         torch.mul(input_gate, 1 - candidate.square(), out=factors[:, :, 2])
@@ -193,7 +193,7 @@ class _GRU(torch.autograd.Function):
         reset_gate, update_gate, of_state = parts.chunk(3, dim=2)
         # derivatives of the state by the candidate's input, and by the state's part of each gate
         by_candidate = (1 - update_gate) * (1 - candidates.square())
-        factors = torch.addcmul(parts, parts, parts, value=-1).unflatten(2, (3, weight.shape[2]))
+        factors = torch.addcmul(parts, parts, parts, value=-1).view(*parts.shape[:2], 3, -1)
         factors[:, :, 0].mul_(by_candidate).mul_(of_state)
         factors[:, :, 1].mul_(times.shift(states).sub_(candidates))
         torch.mul(by_candidate, reset_gate, out=factors[:, :, 2])

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import PicklingError
-from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -164,7 +163,8 @@ def prepare_task(store: FeatureSource, table: CorpusTable, plan: FitPlan, folder
     return task, replace(plan, head=configure_head(plan.head, task.target))
 
 
-class Jobs(NamedTuple):
+@dataclass(frozen=True)
+class Jobs:
     """The number of parallel fits, one process each; 1 fits in this process.
 
     min_seconds: fits run one at a time, in this process and with one job's share of the cores, until the remaining ones

@@ -168,16 +168,14 @@ def test_the_first_fit_shows_whether_parallel_fits_are_faster(
     dataset: Dataset, tmp_path: Path, min_seconds: float, fits_here: int
 ) -> None:
     task, plan = prepare_task(*dataset, FitPlan(head=PrototypeHead(), folds=3), tmp_path)
-    results = {}
-    for name, jobs in (("alone", Jobs(1)), ("tried", Jobs(2, min_seconds))):
-        activities: list[tuple[int, str]] = []
-        job = module.FitJob(*dataset, plan, tmp_path / name)
-        results[name] = module.cross_fit(
-            job, task, jobs, lambda now, seen=activities: seen.append((now.step, now.activity))
-        )  # type: ignore[misc]
-    assert [step for step, _ in activities] == sorted(step for step, _ in activities)
-    assert len([activity for _, activity in activities if "in parallel" not in activity]) == fits_here
-    np.testing.assert_allclose(results["tried"].scores, results["alone"].scores, rtol=1e-5)
+    seen: list[module.FitProgress] = []
+    alone = module.cross_fit(module.FitJob(*dataset, plan, tmp_path / "alone"), task, Jobs(1), lambda now: None)
+    tried = module.cross_fit(
+        module.FitJob(*dataset, plan, tmp_path / "tried"), task, Jobs(2, min_seconds), lambda now: seen.append(now)
+    )
+    assert [now.step for now in seen] == sorted(now.step for now in seen)
+    assert len([now for now in seen if "in parallel" not in now.activity]) == fits_here
+    np.testing.assert_allclose(tried.scores, alone.scores, rtol=1e-5)
 
 
 def test_there_are_as_many_parallel_fits_as_cores_if_that_is_faster(
