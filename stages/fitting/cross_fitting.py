@@ -168,18 +168,27 @@ class Jobs:
     """The number of parallel fits, one process each; 1 fits in this process.
 
     min_seconds: fits run one at a time, in this process and with one job's share of the cores, until the remaining ones
-    are expected to take so long; 0 for never.
+    are expected to take so long; 0 for parallel fits from the start.
     """
 
     count: int
     min_seconds: float = 0.0
+
+    def are_faster(self, seconds: Sequence[float], left: int) -> bool:
+        """Whether processes are worth their start. seconds: of each fit until now. left: the number of other fits."""
+        if self.count == 1 or left == 1:
+            return False
+        if self.min_seconds == 0:
+            return True
+        # the first fit also imports libraries
+        return len(seconds) > 1 and seconds[-1] * left >= self.min_seconds
 
 
 def resolve_jobs(plan: FitPlan, task: Task, jobs: int | None) -> Jobs:
     """As many parallel fits as `jobs` says, else one per usable thread, or 1 if that is not faster.
 
     It is not faster on a GPU, which serves one fit at a time, and for a stacking ensemble, which is fitted before a
-    process has started. With few documents, the first fit shows whether it is. Raises CallError for fewer than one.
+    process has started. With few documents, the first two fits show whether it is. Raises CallError for fewer than one.
     """
     if jobs is not None:
         check_whole_number("jobs", jobs, 1, MAX_COUNT)
@@ -273,14 +282,15 @@ def _fit_missing(fits: RunFits, open_folds: Sequence[int], jobs: Jobs, show: _Sh
 
 def _fit_all(fits: RunFits, folds: Sequence[int | None], jobs: Jobs, show: _Show) -> Iterator[_FitResult]:
     """Fit without each of `folds`, None for the whole training split: here, or in processes of their own."""
-    number, left, seconds = fits.fold_of.max() + 1, list(folds), 0.0
+    number, left = fits.fold_of.max() + 1, list(folds)
     share = max(_thread_count() // jobs.count, 1) if jobs.count > 1 else None
-    while left and (jobs.count == 1 or len(left) == 1 or seconds * len(left) < jobs.min_seconds):
-        fold = left[0]
-        show(len(left), WHOLE if fold is None else f"fold {fold + 1} of {number}")
+    seconds: list[float] = []
+    while left and not jobs.are_faster(seconds, len(left)):
+        fold = left.pop(0)
+        show(len(left) + 1, WHOLE if fold is None else f"fold {fold + 1} of {number}")
         with threadpool_limits(share):
             fit = fit_one(fits, fold)
-        left, seconds = left[1:], fit.seconds
+        seconds.append(fit.seconds)
         yield fit
     if left:
         yield from _fit_in_parallel(fits, left, jobs.count, show)

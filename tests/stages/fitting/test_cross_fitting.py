@@ -163,8 +163,8 @@ def test_ctrl_c_is_for_the_process_that_waits_and_ends_the_others(dataset: Datas
     assert not [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.parametrize(("min_seconds", "fits_here"), [(1e-9, 1), (1e9, 4)])
-def test_the_first_fit_shows_whether_parallel_fits_are_faster(
+@pytest.mark.parametrize(("min_seconds", "fits_here"), [(1e-9, 2), (1e9, 4)])
+def test_the_first_fits_show_whether_parallel_fits_are_faster(
     dataset: Dataset, tmp_path: Path, min_seconds: float, fits_here: int
 ) -> None:
     task, plan = prepare_task(*dataset, FitPlan(head=PrototypeHead(), folds=3), tmp_path)
