@@ -90,7 +90,7 @@ class FitHeadOptions(CorpusOptions):
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Processes that fit at once.  [one per core; 1 on a GPU or for fits of seconds]",
+    help="Processes that fit at once.  [one per core; 1 on a GPU or for short fits]",
 )
 @on_option
 @click.option("--tune/--no-tune", default=True, help="Choose a decision rule on out-of-fold scores.")

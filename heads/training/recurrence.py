@@ -56,9 +56,9 @@ def recurrent_states(layer: nn.LSTM | nn.GRU, vectors: torch.Tensor, lengths: to
             vectors = nn.functional.dropout(vectors, layer.dropout, layer.training)
         # of each direction: weights of the input and of the state, biases of the input and of the state
         parameters = layer.all_weights[number * len(times.order) :][: len(times.order)]
-        of_input, of_state, input_bias, state_bias = map(torch.cat, zip(*parameters, strict=True))
-        gates = nn.functional.linear(vectors, of_input, input_bias)
-        weight = of_state.view(len(times.order), -1, layer.hidden_size)
+        input_weight, state_weight, input_bias, state_bias = map(torch.cat, zip(*parameters, strict=True))
+        gates = nn.functional.linear(vectors, input_weight, input_bias)
+        weight = state_weight.view(len(times.order), -1, layer.hidden_size)
         vectors = cell.apply(gates, weight, state_bias.view(len(times.order), 1, -1), times)
     return vectors
 
@@ -145,19 +145,20 @@ class _LSTM(torch.autograd.Function):
         torch.mul(input_gate, 1 - candidate.square(), out=factors[:, :, 2])
         factors[:, :, 3].mul_(cell_tanh)
         by_cell = output_gate * (1 - cell_tanh.square())
-        of_states, of_cells, of_gates = times.gather(gradient), torch.zeros_like(cells), factors
+        # each step multiplies its factors in place
+        grad_states, grad_cells, grad_gates = times.gather(gradient), torch.zeros_like(cells), factors
         for number, step in reversed(list(enumerate(times.steps))):
-            of_state, of_cell = of_states[:, step], of_cells[:, step]
-            of_cell.addcmul_(of_state, by_cell[:, step])
-            of_gates[:, step, :3].mul_(of_cell[:, :, None])
-            of_gates[:, step, 3].mul_(of_state)
+            grad_state, grad_cell = grad_states[:, step], grad_cells[:, step]
+            grad_cell.addcmul_(grad_state, by_cell[:, step])
+            grad_gates[:, step, :3].mul_(grad_cell[:, :, None])
+            grad_gates[:, step, 3].mul_(grad_state)
             if number:
                 before = times.before[number - 1]
-                of_states[:, before].baddbmm_(of_gates[:, step].flatten(2), weight)
-                torch.mul(of_cell, forget_gate[:, step], out=of_cells[:, before])
-        of_gates = of_gates.flatten(2)
-        of_bias = of_gates.sum(dim=1, keepdim=True)
-        return times.scatter(of_gates), _weight_gradient(of_gates, states, times), of_bias, None
+                grad_states[:, before].baddbmm_(grad_gates[:, step].flatten(2), weight)
+                torch.mul(grad_cell, forget_gate[:, step], out=grad_cells[:, before])
+        grad_gates = grad_gates.flatten(2)
+        grad_bias = grad_gates.sum(dim=1, keepdim=True)
+        return times.scatter(grad_gates), _weight_gradient(grad_gates, states, times), grad_bias, None
 
 
 class _GRU(torch.autograd.Function):
@@ -176,8 +177,10 @@ class _GRU(torch.autograd.Function):
             if number:
                 part.baddbmm_(states[:, times.before[number - 1]], transposed)
             part[..., : 2 * hidden].add_(gate[..., : 2 * hidden]).sigmoid_()
-            reset_gate, update_gate, of_state = part.chunk(3, dim=2)
-            candidate = torch.addcmul(gate[..., 2 * hidden :], reset_gate, of_state, out=candidates[:, step]).tanh_()
+            reset_gate, update_gate, candidate_part = part.chunk(3, dim=2)
+            candidate = torch.addcmul(
+                gate[..., 2 * hidden :], reset_gate, candidate_part, out=candidates[:, step]
+            ).tanh_()
             state = torch.addcmul(candidate, update_gate, candidate, value=-1, out=states[:, step])
             if number:
                 state.addcmul_(update_gate, states[:, times.before[number - 1]])
@@ -190,27 +193,28 @@ class _GRU(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         parts, candidates, states, weight = ctx.saved_tensors
         times = ctx.times
-        reset_gate, update_gate, of_state = parts.chunk(3, dim=2)
+        reset_gate, update_gate, candidate_part = parts.chunk(3, dim=2)
         # derivatives of the state by the candidate's input, and by the state's part of each gate
         by_candidate = (1 - update_gate) * (1 - candidates.square())
         factors = torch.addcmul(parts, parts, parts, value=-1).view(*parts.shape[:2], 3, -1)
-        factors[:, :, 0].mul_(by_candidate).mul_(of_state)
+        factors[:, :, 0].mul_(by_candidate).mul_(candidate_part)
         factors[:, :, 1].mul_(times.shift(states).sub_(candidates))
         torch.mul(by_candidate, reset_gate, out=factors[:, :, 2])
-        of_states, of_parts = times.gather(gradient), factors
+        # each step multiplies its factors in place
+        grad_states, grad_parts = times.gather(gradient), factors
         for number, step in reversed(list(enumerate(times.steps))):
-            of_parts[:, step].mul_(of_states[:, step, None])
+            grad_parts[:, step].mul_(grad_states[:, step, None])
             if number:
-                before = of_states[:, times.before[number - 1]]
-                before.addcmul_(of_states[:, step], update_gate[:, step])
-                before.baddbmm_(of_parts[:, step].flatten(2), weight)
-        of_gates = torch.cat([of_parts[:, :, :2].flatten(2), of_states * by_candidate], dim=2)
-        of_parts = of_parts.flatten(2)
-        of_bias = of_parts.sum(dim=1, keepdim=True)
-        return times.scatter(of_gates), _weight_gradient(of_parts, states, times), of_bias, None
+                before = grad_states[:, times.before[number - 1]]
+                before.addcmul_(grad_states[:, step], update_gate[:, step])
+                before.baddbmm_(grad_parts[:, step].flatten(2), weight)
+        grad_gates = torch.cat([grad_parts[:, :, :2].flatten(2), grad_states * by_candidate], dim=2)
+        grad_parts = grad_parts.flatten(2)
+        grad_bias = grad_parts.sum(dim=1, keepdim=True)
+        return times.scatter(grad_gates), _weight_gradient(grad_parts, states, times), grad_bias, None
 
 
-def _weight_gradient(of_gates: torch.Tensor, states: torch.Tensor, times: Times) -> torch.Tensor:
+def _weight_gradient(grad_gates: torch.Tensor, states: torch.Tensor, times: Times) -> torch.Tensor:
     """(directions, gates * hidden, hidden), from the gradients of the state's part of all gates."""
-    later = of_gates[:, times.steps[0].stop :].transpose(1, 2)
+    later = grad_gates[:, times.steps[0].stop :].transpose(1, 2)
     return torch.bmm(later, states[:, times.previous])

@@ -170,9 +170,7 @@ def test_the_first_fits_show_whether_parallel_fits_are_faster(
     task, plan = prepare_task(*dataset, FitPlan(head=PrototypeHead(), folds=3), tmp_path)
     seen: list[module.FitProgress] = []
     alone = module.cross_fit(module.FitJob(*dataset, plan, tmp_path / "alone"), task, Jobs(1), lambda now: None)
-    tried = module.cross_fit(
-        module.FitJob(*dataset, plan, tmp_path / "tried"), task, Jobs(2, min_seconds), lambda now: seen.append(now)
-    )
+    tried = module.cross_fit(module.FitJob(*dataset, plan, tmp_path / "tried"), task, Jobs(2, min_seconds), seen.append)
     assert [now.step for now in seen] == sorted(now.step for now in seen)
     assert len([now for now in seen if "in parallel" not in now.activity]) == fits_here
     np.testing.assert_allclose(tried.scores, alone.scores, rtol=1e-5)
